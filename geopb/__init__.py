@@ -1,0 +1,77 @@
+"""geopb: objects that call each other's methods over a connection, on gevent.
+
+Perspective Broker's model with greenlets where it has a reactor and `Promise` where it
+has ``Deferred``. Customarily ``import geopb as pb``. All public names are here.
+"""
+
+# SERVE and CALL
+from geopb.broker.references import RemoteMethod, RemoteReference
+from geopb.errors import (
+    Cancelled,
+    DeadlineExceeded,
+    DeadReferenceError,
+    Draining,
+    Error,
+    InsecureJelly,
+    LimitExceeded,
+    NoSuchMethod,
+    PBConnectionLost,
+    ProtocolError,
+    RemoteError,
+    UnauthorizedLogin,
+)
+
+# WHAT went wrong?
+from geopb.failure import CopiedFailure, Failure
+
+# WHAT may I pass?
+from geopb.flavors.referenceable import Referenceable, Root
+from geopb.jelly.registry import ClassRegistry, setUnjellyableForClass
+from geopb.limits import Limits
+from geopb.net.client import PBClientFactory, connect
+from geopb.net.server import PBServer, PBServerFactory, serve
+
+# WHEN is the answer there?
+from geopb.promise import Promise, Timeout, fail, gather, succeed
+
+__version__ = "0.1.0"
+
+__all__ = [
+    "Cancelled",
+    "ClassRegistry",
+    "CopiedFailure",
+    "DeadReferenceError",
+    "DeadlineExceeded",
+    "Draining",
+    "Error",
+    "Failure",
+    "InsecureJelly",
+    "LimitExceeded",
+    "Limits",
+    "NoSuchMethod",
+    "PBClientFactory",
+    "PBConnectionLost",
+    "PBServer",
+    "PBServerFactory",
+    "Promise",
+    "ProtocolError",
+    "Referenceable",
+    "RemoteError",
+    "RemoteMethod",
+    "RemoteReference",
+    "Root",
+    "Timeout",
+    "UnauthorizedLogin",
+    "connect",
+    "fail",
+    "gather",
+    "serve",
+    "setUnjellyableForClass",
+    "succeed",
+]
+
+for _name in __all__:
+    # Users see, and peers match, the names by which these are imported.
+    if isinstance(globals()[_name], type):
+        globals()[_name].__module__ = __name__
+del _name

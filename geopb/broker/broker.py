@@ -1,0 +1,358 @@
+"""The rules of a connection: what each message does, in which state.
+
+Owns the state machine and one connection's tables. Deals in bytes, ids and values:
+no sockets, no greenlets, no clock; so nothing here can switch greenlets in the middle
+of a change, and all of it is tested with two brokers in memory. Both ends run this
+same code. Called by the connection (`geopb.net.connection`), its `Host`.
+
+    OPENING --hello--> OPEN --goodbye--> PARTED        and any --close()--> CLOSED
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from enum import Enum
+from typing import Any, ClassVar, Protocol
+
+from geopb.broker.calls import Answerable, IncomingCall, Questions
+from geopb.broker.exports import Exports
+from geopb.broker.intake import Intake, Refused
+from geopb.broker.objects import Objects, unknown_reference
+from geopb.broker.post import Post
+from geopb.broker.references import Import, Imports, Line
+from geopb.errors import (
+    InsecureJelly,
+    ProtocolError,
+    over_limit,
+)
+from geopb.failure import (
+    ClassFinder,
+    CopiedFailure,
+    Failure,
+    Report,
+    failure_of,
+    report_of,
+)
+from geopb.limits import Limits
+from geopb.text import printable, safe_repr
+from geopb.wire import messages
+
+Act = Callable[["Broker", list[Any]], None]
+
+
+class State(Enum):
+    """Where a connection stands, as this side sees it."""
+
+    OPENING = "opening"
+    OPEN = "open"
+    PARTED = "parted"
+    CLOSED = "closed"
+
+
+class Host(Line, Protocol):
+    """Who runs a broker: the connection."""
+
+    def wake(self) -> None:
+        """There are bytes to take; called again only after they were taken."""
+
+    def opened(self) -> None:
+        """The peer's hello is in."""
+
+    def start(self, call: IncomingCall, *, nested: bool) -> None:
+        """Run a call of the peer's, later, in a greenlet of its own."""
+
+    def parted(self, reason: str) -> None:
+        """The peer said goodbye: nothing more will come."""
+
+
+class Broker:
+    """One end of a connection.
+
+    Args:
+        host: Who sends the bytes and runs the calls.
+        limits: This side's limits.
+        lobby: The object under id 0, which answers the peer's first questions.
+        clock: CPU seconds of this thread, for the hash budget.
+        find_class: Local exception classes by qualified name.
+    """
+
+    def __init__(
+        self,
+        host: Host,
+        limits: Limits,
+        lobby: object,
+        *,
+        clock: Callable[[], float],
+        find_class: ClassFinder,
+    ) -> None:
+        self._host = host
+        self.limits = limits
+        self.state = State.OPENING
+        self.exports = Exports(lobby)
+        self.imports = Imports(host, limits.max_references)
+        self.questions = Questions()
+        self._objects = Objects(host, self.exports, self.imports, limits)
+        self._post = Post(self._objects, self.exports, host.wake)
+        self._intake = Intake(self._objects, self.imports, limits, clock)
+        self._find_class = find_class
+        self._act = self._ACTS[State.OPENING]
+
+    def begin(self) -> None:
+        """Send the hello; to be called once, first."""
+        self._post.send(messages.hello(self.limits.told()))
+
+    # -- calls out -----------------------------------------------------------------
+
+    def call(
+        self,
+        target: int,
+        name: str,
+        args: tuple[Any, ...],
+        kwargs: dict[str, Any],
+        promise: Answerable,
+        *,
+        nested: bool = False,
+    ) -> None:
+        """Send a call; `promise` is settled with its answer.
+
+        A value that may not cross settles it at once. The references in the
+        arguments stay the caller's.
+
+        ``nested`` says that the call is made while serving one: the peer takes it in
+        although it runs as many as it likes.
+        """
+        number = self.questions.next()
+        try:
+            self._send_call(number, target, name, args, kwargs, nested)
+        except Exception as error:
+            promise.settle(None, failure_of(error.with_traceback(None)))
+            return
+        self.questions.ask(number, promise)
+
+    def call_only(
+        self, target: int, name: str, args: tuple[Any, ...], kwargs: dict[str, Any]
+    ) -> None:
+        """Send a call that is not answered; raises what `call` would settle with."""
+        self._send_call(None, target, name, args, kwargs, False)
+
+    def _send_call(
+        self,
+        number: int | None,
+        target: int,
+        name: str,
+        args: tuple[Any, ...],
+        kwargs: dict[str, Any],
+        nested: bool,
+    ) -> None:
+        head: list[object] = [messages.CALL, number, target, name]
+        if nested:
+            self._post.send_values(head, args, kwargs, [{messages.NESTED: True}])
+        else:
+            self._post.send_values(head, args, kwargs or None)
+
+    # -- answers out ---------------------------------------------------------------
+
+    def answer(self, call: IncomingCall, value: object) -> None:
+        """Answer a call with a result, or with why that may not cross."""
+        if call.question is None or self.state is State.CLOSED:
+            return
+        try:
+            self._post.send_values([messages.ANSWER, call.question], (value,))
+        except Exception as error:
+            self.fail(call, error)
+
+    def fail(
+        self, call: IncomingCall, error: BaseException, *, with_traceback: bool = False
+    ) -> None:
+        """Answer a call with an exception; never fails itself."""
+        if call.question is not None and self.state is not State.CLOSED:
+            self._post.send_report(
+                call.question, report_of(error, with_traceback=with_traceback)
+            )
+
+    # -- sending -------------------------------------------------------------------
+
+    def take(self) -> bytes:
+        """Return bytes to send now; none when nothing waits, then `wake` follows."""
+        return self._post.take()
+
+    @property
+    def unsent(self) -> int:
+        """Bytes that wait to be taken."""
+        return self._post.outbox.unsent
+
+    @property
+    def peer_limits(self) -> messages.PeerLimits:
+        """The limits that the peer told; the least there are before its hello."""
+        return self._post.peer_limits
+
+    # -- ending ---------------------------------------------------------------------
+
+    def release(self, entry: Import) -> None:
+        """Give the peer's object back that a dropped reference stood for."""
+        count = self.imports.forget(entry)
+        if count and self.state in (State.OPENING, State.OPEN):
+            self._post.send([messages.RELEASE, entry.number, count])
+
+    def say_goodbye(self, reason: str) -> None:
+        """Tell the peer that nothing more will come, and why."""
+        if self.state is not State.CLOSED:
+            self._post.send([messages.GOODBYE, printable(reason, 1000)])
+
+    def close(self, lost: Exception, *, quiet: bool = False) -> None:
+        """End: fail all that is pending with `lost`, forget all tables.
+
+        Settles promises in the order of their calls. Idempotent.
+        """
+        if self.state is State.CLOSED:
+            return
+        self._enter(State.CLOSED)
+        self.exports.clear()
+        self.imports.clear()
+        self._post.outbox.clear()
+        self._intake.clear()
+        for promise in self.questions.take_all():
+            promise.settle(None, Failure(lost), quiet=quiet)
+
+    # -- messages in ---------------------------------------------------------------
+
+    def receive(self, data: bytes) -> None:
+        """Take bytes off the line and act on the messages that they complete.
+
+        Raises:
+            ProtocolError, LimitExceeded: The peer broke the protocol; what was
+                pending is to be failed by `close`. The text says how.
+        """
+        if self.state is State.CLOSED:
+            return
+        for message in self._intake.read(data):
+            self._receive_message(message)
+
+    @property
+    def in_the_middle(self) -> bool:
+        """Whether the stream would end inside a message if it ended now."""
+        return self._intake.in_the_middle
+
+    def _receive_message(self, message: list[Any] | Refused) -> None:
+        if isinstance(message, Refused):
+            self._fail_one(message)
+            return
+        kind = message[0]
+        act = self._act.get(kind) if type(kind) is int else None
+        if act is None:
+            raise ProtocolError(
+                f"a message of kind {safe_repr(kind, 20)} while {self.state.value}"
+            )
+        act(self, message)
+
+    def _fail_one(self, refused: Refused) -> None:
+        """Fail the one call that a refused message belongs to."""
+        for number in refused.theirs:
+            self._post.send([messages.RELEASE, number, 1])
+        kind, question = refused.head[0], refused.head[1]
+        if self.state is State.OPEN and type(kind) is int:
+            if kind == messages.CALL and (question is None or messages.is_id(question)):
+                self._refuse_call(question, refused.error)
+                return
+            if kind in (messages.ANSWER, messages.ERROR) and messages.is_id(question):
+                self._asked(question).settle(None, failure_of(refused.error))
+                return
+        raise ProtocolError(f"a message that is refused: {refused.error}")
+
+    def _on_hello(self, message: list[Any]) -> None:
+        peer_limits = messages.read_hello(message)
+        self._enter(State.OPEN)
+        self._objects.opened(peer_limits.max_references)
+        self._post.opened(peer_limits)
+        self._host.opened()
+
+    def _on_call(self, message: list[Any]) -> None:
+        messages.check_call(message)
+        _, question, number, name, args = message[:5]
+        kwargs = message[5] if len(message) > 5 else {}
+        options = message[6] if len(message) > 6 else {}
+        target = self.exports.find(number)
+        if target is None:
+            self._refuse_call(question, InsecureJelly(unknown_reference(number)))
+        elif len(name) > self.limits.max_name_length:
+            limit = self.limits.max_name_length
+            error = over_limit("max_name_length", limit, "a method name", len(name))
+            self._refuse_call(question, error)
+        else:
+            call = IncomingCall(self, question, target, name, args, kwargs)
+            self._host.start(call, nested=options.get(messages.NESTED) is True)
+
+    def _refuse_call(self, question: int | None, error: Exception) -> None:
+        if question is not None:
+            self._post.send_report(question, report_of(error))
+
+    def _on_answer(self, message: list[Any]) -> None:
+        messages.check_answer(message)
+        self._asked(message[1]).settle(message[2][0])
+
+    def _on_error(self, message: list[Any]) -> None:
+        messages.check_error(message)
+        name, text, parents, args = message[2:6]
+        report = Report(
+            type=printable(name, 1024),
+            message=text,
+            parents=tuple(parents[:64]),
+            args=tuple(args),
+            traceback=message[6] if len(message) > 6 else None,
+            details=message[7] if len(message) > 7 else {},
+        )
+        failure = CopiedFailure(report, self._find_class)
+        self._asked(message[1]).settle(None, failure)
+
+    def _on_release(self, message: list[Any]) -> None:
+        for number, count in messages.read_release(message):
+            self.exports.release(number, count)
+
+    def _on_chunk(self, message: list[Any]) -> None:
+        whole = self._intake.add_chunk(message)
+        if whole is not None:
+            self._receive_message(whole)
+
+    def _on_goodbye(self, message: list[Any]) -> None:
+        reason = messages.read_goodbye(message)
+        self._enter(State.PARTED)
+        self._host.parted(reason)
+
+    def _asked(self, number: int) -> Answerable:
+        promise = self.questions.answered(number)
+        if promise is None:
+            raise ProtocolError(f"an answer to question {number}, which is not open")
+        return promise
+
+    def _enter(self, state: State) -> None:
+        self.state = state
+        self._act = self._ACTS[state]
+
+    #: What may come in which state, and what it does. All else breaks the protocol.
+    _ACTS: ClassVar[dict[State, dict[int, Act]]] = {
+        State.OPENING: {messages.HELLO: _on_hello},
+        State.OPEN: {
+            messages.CALL: _on_call,
+            messages.ANSWER: _on_answer,
+            messages.ERROR: _on_error,
+            messages.RELEASE: _on_release,
+            messages.CHUNK: _on_chunk,
+            messages.GOODBYE: _on_goodbye,
+        },
+        State.PARTED: {},
+        State.CLOSED: {},
+    }
+
+    def statistics(self) -> dict[str, int]:
+        """Return how full the tables are, by name."""
+        return {
+            "exports": len(self.exports),
+            "imports": len(self.imports),
+            "questions": len(self.questions),
+            "bulk_in": self._intake.bulk,
+            "unsent": self.unsent,
+        }
+
+    def __repr__(self) -> str:
+        held = ", ".join(f"{name}={n}" for name, n in self.statistics().items())
+        return f"<Broker {self.state.value}: {held}>"

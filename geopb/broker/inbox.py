@@ -1,0 +1,114 @@
+"""Messages of which bulk bytes are still on their way.
+
+Owns the assembly of bulk, bounded in all by ``max_message_size``, and the messages
+that wait for it. What was announced allocates nothing; only what has arrived is held.
+Called by the broker alone.
+"""
+
+from __future__ import annotations
+
+from geopb.errors import ProtocolError, over_limit
+from geopb.jelly.decode import BulkSlot
+from geopb.wire.codec import DecodeRefused
+
+
+class Waiting:
+    """A decoded message and how many of its slots are empty."""
+
+    __slots__ = ("missing", "refusal", "size", "value")
+
+    def __init__(self, value: list[object], slots: list[BulkSlot]) -> None:
+        self.value = value
+        self.missing = len(slots)
+        self.size = sum(slot.length for slot in slots)
+        #: Why the message cannot be used after all.
+        self.refusal: Exception | None = None
+
+
+class _Assembly:
+    __slots__ = ("data", "length", "slot", "waiting")
+
+    def __init__(self, length: int, slot: BulkSlot | None, waiting: Waiting | None):
+        self.length = length
+        self.slot = slot
+        self.waiting = waiting
+        self.data = bytearray()
+
+
+class Inbox:
+    """Bulk that was announced, by id."""
+
+    __slots__ = ("_by_id", "_limit", "_open")
+
+    def __init__(self, max_message_size: int) -> None:
+        self._limit = max_message_size
+        self._by_id: dict[int, _Assembly] = {}
+        #: Bytes of the messages that are not complete, arrived or not.
+        self._open = 0
+
+    def __len__(self) -> int:
+        return len(self._by_id)
+
+    def expect(self, message: list[object], slots: list[BulkSlot]) -> None:
+        """Hold `message` until the bytes for its slots are there."""
+        waiting = Waiting(message, slots)
+        for slot in slots:
+            self._announce(slot.id, slot.length, slot, waiting)
+
+    def discard(self, number: int, length: int) -> None:
+        """Take bulk of a refused message off the line and throw it away."""
+        self._announce(number, length, None, None)
+
+    def add(self, number: int, data: bytes) -> Waiting | None:
+        """Take a chunk; return its message if that is complete now.
+
+        Raises:
+            ProtocolError: Bulk that was not announced, or more than announced.
+        """
+        assembly = self._by_id.get(number)
+        if assembly is None:
+            raise ProtocolError(f"a chunk of bulk {number}, which was not announced")
+        if assembly.waiting is None:
+            assembly.length -= len(data)
+            self._open -= len(data)
+            done = assembly.length <= 0
+            over = assembly.length < 0
+        else:
+            assembly.data += data
+            done = len(assembly.data) >= assembly.length
+            over = len(assembly.data) > assembly.length
+        if over or not data:
+            raise ProtocolError(f"bulk {number} is not as long as announced")
+        if not done:
+            return None
+        del self._by_id[number]
+        return self._complete(assembly)
+
+    def clear(self) -> None:
+        """Forget all: the connection has ended."""
+        self._by_id.clear()
+        self._open = 0
+
+    def _announce(
+        self, number: int, length: int, slot: BulkSlot | None, waiting: Waiting | None
+    ) -> None:
+        if number in self._by_id:
+            raise ProtocolError(f"bulk {number} is announced twice")
+        self._open += length
+        if self._open > self._limit:
+            raise over_limit("max_message_size", self._limit, "bulk", self._open)
+        self._by_id[number] = _Assembly(length, slot, waiting)
+
+    def _complete(self, assembly: _Assembly) -> Waiting | None:
+        waiting, slot = assembly.waiting, assembly.slot
+        if waiting is None or slot is None:
+            return None
+        try:
+            slot.fill(assembly.data)
+        except DecodeRefused as error:
+            waiting.refusal = error
+        waiting.missing -= 1
+        if waiting.missing:
+            return None
+        self._open -= waiting.size
+        return waiting

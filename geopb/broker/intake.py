@@ -1,0 +1,110 @@
+"""From bytes to whole messages: what the broker acts on.
+
+Owns the way in: frames, decoding, the references that a good message brings, the bulk
+that a message waits for. Never acts on a message. Called by the broker alone.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass, field
+from typing import Any
+
+from geopb.broker.inbox import Inbox
+from geopb.broker.references import Imports
+from geopb.errors import Error, InsecureJelly, LimitExceeded, ProtocolError
+from geopb.jelly.decode import Finder, Unjellier
+from geopb.limits import Limits
+from geopb.wire import messages
+from geopb.wire.codec import DecodeRefused
+from geopb.wire.framing import FrameReader
+
+
+@dataclass(slots=True)
+class Refused:
+    """A message that may not be used, though its envelope can be read."""
+
+    #: Kind and question id, as far as they are what they should be.
+    head: list[Any]
+    error: Error
+    #: Ids of the peer's objects that came with it, one entry for each time.
+    theirs: list[int] = field(default_factory=list)
+
+
+class Intake:
+    """Reads the messages of one peer."""
+
+    def __init__(
+        self,
+        finder: Finder,
+        imports: Imports,
+        limits: Limits,
+        clock: Callable[[], float],
+    ) -> None:
+        self._imports = imports
+        self._inbox = Inbox(limits.max_message_size)
+        self._frames = FrameReader(limits.max_structure_size)
+        self._unjellier = Unjellier(finder, limits, clock)
+
+    @property
+    def in_the_middle(self) -> bool:
+        """Whether a frame or a message with bulk has begun and not ended."""
+        return self._frames.in_the_middle or len(self._inbox) > 0
+
+    @property
+    def bulk(self) -> int:
+        """Bulk that is announced and not complete."""
+        return len(self._inbox)
+
+    def read(self, data: bytes) -> Iterator[list[Any] | Refused]:
+        """Yield the messages that `data` completes.
+
+        Raises:
+            ProtocolError, LimitExceeded: The stream cannot be gone on with.
+        """
+        reader = self._unjellier
+        for body in self._frames.feed(data):
+            try:
+                message = reader.read(body)
+            except (DecodeRefused, LimitExceeded) as error:
+                self._imports.refuse()
+                yield self._salvage(body, error)
+                continue
+            if reader.theirs:
+                self._imports.accept(reader.theirs)
+            if type(message) is not list or not message:
+                raise ProtocolError("a message that is no array")
+            if reader.slots:
+                self._inbox.expect(message, reader.slots)
+            else:
+                yield message
+        reader.forget()
+
+    def add_chunk(self, message: list[Any]) -> list[Any] | Refused | None:
+        """Take a chunk of bulk; return the message that it completes, if it does."""
+        waiting = self._inbox.add(*messages.read_chunk(message))
+        if waiting is None:
+            return None
+        if waiting.refusal is not None:
+            return Refused(waiting.value, _as_error(waiting.refusal))
+        self._unjellier.finish(waiting.value)
+        return waiting.value
+
+    def clear(self) -> None:
+        """Forget all: the connection has ended."""
+        self._inbox.clear()
+
+    def _salvage(self, body: bytes, error: Exception) -> Refused:
+        try:
+            salvaged = self._unjellier.salvage(body)
+        except DecodeRefused as worse:
+            raise ProtocolError(f"a message that cannot be read: {worse}") from None
+        for number, length in salvaged.bulk:
+            self._inbox.discard(number, length)
+        return Refused(salvaged.head, _as_error(error), salvaged.theirs)
+
+
+def _as_error(error: Exception) -> Error:
+    if isinstance(error, Error):
+        return error
+    return InsecureJelly(f"refused by the receiver: {error}")

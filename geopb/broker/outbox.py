@@ -1,0 +1,159 @@
+"""What waits to be sent to one peer, in order, and bulk in pieces between.
+
+Owns the queue of frames and the sharing of the line between small messages and bulk.
+Never touches a socket: the connection takes bytes from it. Called by the broker (adds)
+and the connection (takes).
+"""
+
+from __future__ import annotations
+
+from collections import deque
+
+from geopb.jelly.encode import Bulk, Packed
+from geopb.limits import MINIMUM_MESSAGE_BYTES
+from geopb.wire import messages
+from geopb.wire.codec import encode
+from geopb.wire.framing import frame
+
+#: Bulk bytes of one chunk: small calls wait for one such piece at the most.
+CHUNK_BYTES = 64 * 1024
+
+
+class _Group:
+    """The bulk of one message: it counts as under way until all of it is sent."""
+
+    __slots__ = ("left", "size")
+
+    def __init__(self, packed: Packed) -> None:
+        self.left = len(packed.bulk)
+        self.size = _size(packed)
+
+
+class _Sending:
+    """Bulk of which a part is not sent yet."""
+
+    __slots__ = ("bulk", "group", "position")
+
+    def __init__(self, bulk: Bulk, group: _Group) -> None:
+        self.bulk = bulk
+        self.group = group
+        self.position = 0
+
+    def next_frame(self) -> bytes:
+        piece = self.bulk.data[self.position : self.position + CHUNK_BYTES]
+        self.position += len(piece)
+        return frame(encode([messages.CHUNK, self.bulk.id, piece]))
+
+
+class Outbox:
+    """Frames and bulk on their way out.
+
+    Before the peer's hello only `MINIMUM_MESSAGE_BYTES` may leave, and no bulk.
+    """
+
+    __slots__ = (
+        "_allowance",
+        "_bulk_on_the_way",
+        "_frames",
+        "_max_bulk",
+        "_sending",
+        "_waiting",
+        "unsent",
+    )
+
+    def __init__(self) -> None:
+        self._frames: deque[bytes] = deque()
+        self._allowance: int | None = MINIMUM_MESSAGE_BYTES
+        # Bulk is announced by its message. The peer bounds the sum of what is
+        # announced and not finished, so a message waits here until it fits.
+        self._max_bulk = 0
+        self._bulk_on_the_way = 0
+        self._sending: deque[_Sending] = deque()
+        self._waiting: deque[Packed] = deque()
+        #: Bytes that wait: frames, and bulk of all messages.
+        self.unsent = 0
+
+    def __bool__(self) -> bool:
+        """Whether there is something that may be sent now."""
+        if self._allowance is not None:
+            return bool(self._frames) and len(self._frames[0]) <= self._allowance
+        return bool(self._frames or self._sending)
+
+    def open(self, max_bulk: int) -> None:
+        """The peer's hello is in: all may leave, bulk up to what the peer holds."""
+        self._allowance = None
+        self._max_bulk = max_bulk
+        self._admit()
+
+    def add(self, body: bytes) -> None:
+        """Queue a message without bulk."""
+        framed = frame(body)
+        self._frames.append(framed)
+        self.unsent += len(framed)
+
+    def add_packed(self, packed: Packed) -> None:
+        """Queue a message with bulk."""
+        self._waiting.append(packed)
+        self.unsent += len(packed.body) + _size(packed)
+        self._admit()
+
+    def take(self) -> bytes:
+        """Return the bytes to send next: all frames that wait and a piece of bulk."""
+        if self._allowance is not None:
+            return self._take_before_hello()
+        frames = list(self._frames)
+        self._frames.clear()
+        self.unsent -= sum(map(len, frames))
+        if self._sending:
+            frames.append(self._next_chunk())
+        return frames[0] if len(frames) == 1 else b"".join(frames)
+
+    def clear(self) -> None:
+        """Forget all: the connection has ended."""
+        self._frames.clear()
+        self._sending.clear()
+        self._waiting.clear()
+        self._bulk_on_the_way = self.unsent = 0
+
+    def _take_before_hello(self) -> bytes:
+        frames = []
+        allowance = self._allowance or 0
+        while self._frames and len(self._frames[0]) <= allowance:
+            framed = self._frames.popleft()
+            allowance -= len(framed)
+            self.unsent -= len(framed)
+            frames.append(framed)
+        self._allowance = allowance
+        return b"".join(frames)
+
+    def _next_chunk(self) -> bytes:
+        # In turns, so that a small bulk does not wait for a large one to end.
+        sending = self._sending.popleft()
+        before = sending.position
+        chunk = sending.next_frame()
+        self.unsent -= sending.position - before
+        if sending.position < len(sending.bulk.data):
+            self._sending.append(sending)
+            return chunk
+        sending.group.left -= 1
+        if not sending.group.left:
+            self._bulk_on_the_way -= sending.group.size
+            self._admit()
+        return chunk
+
+    def _admit(self) -> None:
+        """Announce the messages with bulk that the peer has room for, in order."""
+        while self._waiting and self._allowance is None:
+            size = _size(self._waiting[0])
+            if self._bulk_on_the_way + size > self._max_bulk:
+                return
+            packed = self._waiting.popleft()
+            self.unsent -= len(packed.body)
+            self.add(packed.body)
+            self._bulk_on_the_way += size
+            group = _Group(packed)
+            self._sending.extend(_Sending(bulk, group) for bulk in packed.bulk)
+
+
+def _size(packed: Packed) -> int:
+    return sum(len(bulk.data) for bulk in packed.bulk)

@@ -1,0 +1,122 @@
+"""The gate: everything that a broker sends goes through here.
+
+Owns the outbox, the packing of values and the giving back of what a message exported
+that could not be sent. Never decides what to send. Called by the broker alone.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from typing import Any
+
+from geopb.broker.exports import Exports
+from geopb.broker.outbox import Outbox
+from geopb.failure import Report
+from geopb.jelly.encode import Encoder, Passer, pack_few
+from geopb.wire import messages
+from geopb.wire.codec import encode
+
+
+class Post:
+    """Packs and queues messages.
+
+    Args:
+        passer: Knows how objects cross.
+        exports: What packing counts.
+        wake: Called when there are bytes to take, once until they were taken.
+    """
+
+    def __init__(
+        self, passer: Passer, exports: Exports, wake: Callable[[], None]
+    ) -> None:
+        self.peer_limits = messages.BEFORE_HELLO
+        self.outbox = Outbox()
+        self._exports = exports
+        self._encoder = Encoder(passer, lambda: self.peer_limits)
+        self._call_host = wake
+        self._asleep = True
+
+    def opened(self, peer_limits: messages.PeerLimits) -> None:
+        """The peer's hello is in: keep its limits, let what was held leave."""
+        self.peer_limits = peer_limits
+        self.outbox.open(peer_limits.max_message_size)
+        self._wake()
+
+    def send(self, message: list[Any]) -> None:
+        """Send a small message of plain values."""
+        self._send(encode(message))
+
+    def send_values(
+        self,
+        head: list[object],
+        args: Any,
+        kwargs: dict[str, Any] | None = None,
+        tail: Any = (),
+    ) -> None:
+        """Send ``[*head, args, kwargs?, *tail]``, `args` and `kwargs` made passable.
+
+        What it exports is counted, and rolled back if it fails.
+
+        Raises:
+            InsecureJelly, LimitExceeded: A value may not cross. Nothing was sent.
+        """
+        if kwargs is None and not tail:
+            body = pack_few(head, args)
+            if body is not None and len(body) <= messages.SMALLEST_LIMIT:
+                self._send(body)
+                return
+        try:
+            packed = self._encoder.pack(head, args, kwargs, tail)
+        except BaseException:
+            self._exports.rollback()
+            raise
+        self._exports.settle()
+        if packed.bulk:
+            self.outbox.add_packed(packed)
+            self._wake()
+        else:
+            self._send(packed.body)
+
+    def send_report(self, question: int, report: Report) -> None:
+        """Answer a question with an exception. Never fails."""
+        parents = list(report.parents)
+        head = [messages.ERROR, question, report.type, report.message, parents]
+        tail: list[object] = [report.traceback, report.details]
+        try:
+            self.send_values(head, self._crossing(report.args), None, tail)
+        except Exception:
+            # Its arguments or the traceback pass a limit together: the type and
+            # the message, which are bounded, always arrive.
+            self._send(encode([*head, [], None, {}]))
+
+    def _crossing(self, args: tuple[object, ...]) -> list[object]:
+        """Return those of an exception's arguments that can cross."""
+        return [arg for arg in args if self._may_cross(arg)]
+
+    def _may_cross(self, value: object) -> bool:
+        try:
+            self._encoder.pack([], (value,))
+        except Exception:
+            # The error path cannot fail: whatever ails this one, it stays behind.
+            return False
+        else:
+            return True
+        finally:
+            self._exports.rollback()
+
+    def _send(self, body: bytes) -> None:
+        self.outbox.add(body)
+        if self._asleep:
+            self._wake()
+
+    def _wake(self) -> None:
+        if self._asleep and self.outbox:
+            self._asleep = False
+            self._call_host()
+
+    def take(self) -> bytes:
+        """Return bytes to send now, none if there are none."""
+        data = self.outbox.take()
+        if not data:
+            self._asleep = True
+        return data

@@ -1,0 +1,76 @@
+"""From a finalizer to the thread that may act on it.
+
+Owns one queue for each event loop. ``__del__`` runs in any greenlet, any thread, even
+the hub, at any point of any function: it may append here, and nothing else. Called by
+references (releases) and promises (failures that nobody looked at).
+"""
+
+from __future__ import annotations
+
+import atexit
+from collections import deque
+from collections.abc import Callable
+from typing import Any
+from weakref import WeakKeyDictionary
+
+from gevent import get_hub
+
+Action = Callable[[Any], object]
+
+
+class FinalizerQueue:
+    """What finalizers left for one loop.
+
+    Args:
+        run: Runs a function in a greenlet where it may block (logging may).
+    """
+
+    def __init__(self, run: Callable[[Callable[[], object]], object]) -> None:
+        self._loop = get_hub().loop
+        self._run = run
+        self._items: deque[tuple[Action, Any]] = deque()
+        self._called = False
+
+    def put(self, action: Action, item: object) -> None:
+        """Have ``action(item)`` called soon in the loop's thread.
+
+        Safe in any greenlet and thread. Appending is atomic, and the loop is called
+        once for each batch.
+        """
+        self._items.append((action, item))
+        if not self._called:
+            self._called = True
+            try:
+                self._loop.run_callback_threadsafe(self._wake)
+            except Exception:
+                # The loop is gone, its hub was destroyed: atexit takes what is left.
+                self._called = False
+
+    def _wake(self) -> None:
+        self._called = False
+        if self._items:
+            self._run(self.drain)
+
+    def drain(self) -> None:
+        """Call what has been put, in its order."""
+        while self._items:
+            action, item = self._items.popleft()
+            action(item)
+
+
+_queues: WeakKeyDictionary[Any, FinalizerQueue] = WeakKeyDictionary()
+
+
+def finalizer_queue(run: Callable[[Callable[[], object]], object]) -> FinalizerQueue:
+    """Return the queue of this thread's loop."""
+    hub = get_hub()
+    queue = _queues.get(hub)
+    if queue is None:
+        queue = _queues[hub] = FinalizerQueue(run)
+    return queue
+
+
+@atexit.register
+def _drain_all() -> None:
+    for queue in list(_queues.values()):
+        queue.drain()

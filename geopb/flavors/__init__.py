@@ -1,0 +1,1 @@
+"""WHAT may I pass? The classes that say how an object crosses. No I/O."""

@@ -1,0 +1,100 @@
+"""Objects that stay where they are, and whose methods the other side calls.
+
+Owns `Referenceable`, `Root`, and the rule which attributes may be called from
+outside. Never knows ids or connections: the broker keeps those. Called by the broker
+(dispatch) and by users, who derive from these.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping, Sequence
+from types import FunctionType
+from typing import Any
+
+from geopb.errors import NoSuchMethod, qualified_name
+from geopb.text import printable
+
+#: Prefixes that make a method callable from outside, each by its own flavor.
+PREFIXES = ("remote_", "view_", "perspective_", "observe_")
+
+
+def find_method(target: object, prefix: str, name: str) -> Callable[..., Any]:
+    """Return the method of `target` that the other side calls `name`.
+
+    Only what its class defines as a method: never an attribute, a property (which
+    would run by being looked at), a nested class, or a name whose rest begins with
+    an underscore.
+
+    Raises:
+        NoSuchMethod: There is none.
+    """
+    cls = type(target)
+    if name and name[0] != "_":
+        found = getattr(cls, prefix + name, None)
+        if type(found) is FunctionType:
+            return found.__get__(target)
+        if callable(found) and not isinstance(found, type):
+            method: Callable[..., Any] = getattr(target, prefix + name)
+            return method
+    raise NoSuchMethod(f"{qualified_name(cls)} has no method {prefix}{printable(name)}")
+
+
+def method_name(method: object) -> str:
+    """Return the name to call: text as it is, a function's without its prefix.
+
+    Raises:
+        TypeError: It is neither, or the function's name has no flavor's prefix.
+    """
+    if isinstance(method, str):
+        return str(method)
+    name = getattr(method, "__name__", None)
+    if callable(method) and isinstance(name, str):
+        for prefix in PREFIXES:
+            if name.startswith(prefix):
+                return name.removeprefix(prefix)
+        raise TypeError(f"{name} is no remote method: it has none of {PREFIXES}")
+    raise TypeError(
+        f"a method name is text or a remote method, not {type(method).__name__}"
+    )
+
+
+class Referenceable:
+    """An object that crosses as a reference: the peer calls its ``remote_*`` methods.
+
+    That is all a peer can do with it: no attribute is ever read or set from outside.
+    Any peer that has been given the reference may call any ``remote_*`` method. The
+    object is kept alive while a peer holds a reference to it.
+
+    Spec: seed, "Basic Example".
+    """
+
+    def remoteMessageReceived(
+        self, broker: object, message: str, args: Sequence[Any], kw: Mapping[str, Any]
+    ) -> Any:
+        """Run the method that the peer called, and return its result.
+
+        Override it to dispatch otherwise. It runs in a greenlet of its own and may
+        block.
+
+        Args:
+            broker: The connection's broker.
+            message: The name without its prefix.
+            args: The arguments, decoded.
+            kw: The keyword arguments, decoded.
+
+        Raises:
+            NoSuchMethod: There is no such ``remote_*`` method.
+        """
+        return find_method(self, "remote_", message)(*args, **kw)
+
+
+class Root(Referenceable):
+    """An object that a server may hand out first, by `getRootObject`."""
+
+    def rootObject(self, broker: object) -> Referenceable:
+        """Return what a client of this connection gets as the root; may block.
+
+        Args:
+            broker: The connection's broker.
+        """
+        return self

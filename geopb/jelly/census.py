@@ -1,0 +1,101 @@
+"""Whether a value may go to cbor2 as it is: a tree of plain values.
+
+Owns the quick looks, made of C-speed passes, that spare plain payloads the careful
+pass. Never changes or encodes a value. A "no" is never wrong, only slower: the
+careful pass (`geopb.jelly.encode`) is the judge.
+"""
+
+from __future__ import annotations
+
+import gc
+from collections.abc import Collection, Iterable
+from types import NoneType
+
+from geopb.errors import over_limit
+
+#: Bytes from here on travel beside the CBOR, in chunks: cbor2 copies them twice.
+BULK_BYTES = 32 * 1024
+#: A text or bytes this short may stand in a message of a few values unmeasured: eight
+#: texts of four-byte characters stay below the least size limit, 16 KiB.
+_SHORT = 400
+#: As many values as `few_scalars` looks at.
+_FEW = 8
+_INT64 = 2**63
+
+_CONTAINERS = {list, dict}
+_PLAIN = {str, int, float, bool, NoneType, bytes} | _CONTAINERS
+
+#: How a bignum of more than 255 bytes begins: tag 2 or 3, then bytes with a length
+#: of two or four bytes.
+_LONG_BIGNUMS = (b"\xc2\x59", b"\xc3\x59", b"\xc2\x5a", b"\xc3\x5a")
+#: How any bignum begins.
+_BIGNUMS = (b"\xc2", b"\xc3")
+
+
+def few_scalars(values: Collection[object]) -> bool:
+    """Whether these are a few plain scalars of modest size: most calls."""
+    if len(values) > _FEW:
+        return False
+    for value in values:
+        kind = type(value)
+        if kind is str or kind is bytes:
+            if len(value) > _SHORT:  # type: ignore[arg-type]
+                return False
+        elif kind is int:
+            if not -_INT64 <= value < _INT64:  # type: ignore[operator]
+                return False
+        elif kind is not float and kind is not bool and kind is not NoneType:
+            return False
+    return True
+
+
+def plain_tree(values: Iterable[object], max_depth: int, max_items: int) -> bool:
+    """Whether `values` hold plain exact types only, each container once.
+
+    Goes down level by level; a level costs a few passes at C speed. It answers no,
+    for the careful pass to look, at the first foreign type, repeated container,
+    key that is not text, bytes that should travel as bulk, or level too deep. A
+    peer cannot make it slow: with each container met once, it is linear.
+
+    Raises:
+        LimitExceeded: More items than bytes allowed.
+    """
+    level = list(values)
+    seen: set[int] = set()
+    containers_met = items_met = 0
+    for depth in range(max_depth + 1):
+        items_met += len(level)
+        if items_met > max_items:
+            raise over_limit("max_structure_size", max_items, "items", items_met)
+        kinds = set(map(type, level))
+        if not kinds <= _PLAIN:
+            return False
+        if bytes in kinds and any(
+            len(value) >= BULK_BYTES for value in level if type(value) is bytes
+        ):
+            return False
+        if not kinds & _CONTAINERS:
+            return True
+        if kinds <= _CONTAINERS:
+            containers = level
+        else:
+            containers = [value for value in level if type(value) in _CONTAINERS]
+        containers_met += len(containers)
+        seen.update(map(id, containers))
+        if len(seen) != containers_met or depth == max_depth:
+            return False
+        level = gc.get_referents(*containers)
+        # A dict whose keys are all exact text reports its values alone (CPython),
+        # any other dict its keys as well: then there is more than the lengths say.
+        if len(level) != sum(map(len, containers)):  # type: ignore[arg-type]
+            return False
+    return False
+
+
+def may_hold_big_integer(body: bytes, max_integer_bits: int) -> bool:
+    """Whether an encoded message may hold an integer of more bits than that.
+
+    It looks for the first bytes of such an integer; text may hold them as well.
+    """
+    beginnings = _LONG_BIGNUMS if max_integer_bits >= 255 * 8 else _BIGNUMS
+    return any(map(body.__contains__, beginnings))

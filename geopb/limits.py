@@ -1,0 +1,96 @@
+"""The bounds that one side of a connection keeps, and tells its peer.
+
+Owns `Limits`: each field with the attack it stops and why its default is what it
+is. Never enforces anything itself: wire, jelly, broker and net read it.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, fields
+from typing import Any
+
+KIBI = 1024
+MEBI = 1024 * KIBI
+
+#: No peer may announce less, and before the peer's hello no more may be sent.
+MINIMUM_MESSAGE_BYTES = 16 * KIBI
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Limits:
+    """Frozen bounds of one side. Sizes are bytes, times are seconds."""
+
+    #: A whole message with its bulk bytes, and all unfinished bulk of a connection
+    #: together. Stops a peer that announces more than this side can hold.
+    max_message_size: int = 64 * MEBI
+    #: The structured part of a message, which the CBOR decoder sees. One MiB of
+    #: small containers decodes to some 80 MiB of objects, so this is the bound
+    #: on amplification.
+    max_structure_size: int = 4 * MEBI
+    #: Nested containers in one value. cbor2's encoder overflows the C stack
+    #: beyond some 7,000 levels; honest data stays far below this.
+    max_depth: int = 128
+    #: Live references a table: what this peer exports to, or imports from, one
+    #: connection. Stops a peer that makes objects and never drops them.
+    max_references: int = 10_000
+    #: Calls being run for one peer at a time; the peer's further calls wait on
+    #: its side. Stops call floods. Nested calls may use twice as many.
+    max_pending_calls: int = 1024
+    #: Bits of one integer: ``str()`` of huge ones is quadratic.
+    max_integer_bits: int = 8192
+    #: Digits of one ``Decimal``, and of its exponent's absolute value.
+    max_decimal_digits: int = 4096
+    #: Characters of a method name.
+    max_name_length: int = 256
+    #: Bytes waiting for the peer to take them; beyond it the greenlets that
+    #: produce more wait. Stops a peer that calls and never reads.
+    max_unsent_bytes: int = 16 * MEBI
+    #: From an accepted or opened connection to the peer's hello. Stops silent ones.
+    handshake_timeout: float = 10.0
+    #: A peer whose machine or link is gone, or that takes no bytes while some
+    #: wait, is given up after this long. A busy peer is not.
+    keepalive: float = 60.0
+
+    def __post_init__(self) -> None:
+        for field in fields(self):
+            _check(field.name, getattr(self, field.name), type(field.default))
+        for name in ("max_message_size", "max_structure_size"):
+            if getattr(self, name) < MINIMUM_MESSAGE_BYTES:
+                raise ValueError(
+                    f"{name}={getattr(self, name)} is below {MINIMUM_MESSAGE_BYTES}, "
+                    "the least that a peer may announce"
+                )
+
+    def told(self) -> dict[str, int]:
+        """Return what the hello tells the peer, by name."""
+        return {name: getattr(self, name) for name in TOLD}
+
+
+#: The limits that a peer needs to know, in order to refuse at the sender.
+TOLD = (
+    "max_message_size",
+    "max_structure_size",
+    "max_depth",
+    "max_references",
+    "max_pending_calls",
+    "max_integer_bits",
+    "max_decimal_digits",
+)
+#: The least that a peer may announce for each of them.
+LEAST_TOLD = {
+    "max_message_size": MINIMUM_MESSAGE_BYTES,
+    "max_structure_size": MINIMUM_MESSAGE_BYTES,
+    "max_depth": 1,
+    "max_references": 1,
+    "max_pending_calls": 1,
+    "max_integer_bits": 64,
+    "max_decimal_digits": 1,
+}
+
+
+def _check(name: str, value: Any, kind: type) -> None:
+    numeric = (int, float) if kind is float else (int,)
+    if isinstance(value, bool) or not isinstance(value, numeric):
+        raise TypeError(f"{name} takes a number, not {type(value).__name__}")
+    if not value > 0:
+        raise ValueError(f"{name}={value!r} is not positive")

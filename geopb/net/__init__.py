@@ -1,0 +1,1 @@
+"""WHERE are the sockets? Connections, servers, clients: the only room with I/O."""

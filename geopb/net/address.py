@@ -1,0 +1,179 @@
+"""Addresses as text: what `serve` binds and `connect` reaches.
+
+Owns the forms of an address, and the opening and binding of sockets for them. Never
+speaks the protocol. Called by servers and clients.
+"""
+
+from __future__ import annotations
+
+import errno
+import os
+import re
+import stat
+from dataclasses import dataclass
+from ipaddress import ip_address
+from typing import Any
+
+from gevent import socket
+
+AddressLike = str | tuple[str, int]
+
+#: Connections that the kernel completes before they are accepted. With gevent's 128
+#: a thousand clients at once find some of them unheard for seconds.
+BACKLOG = 1024
+
+_HOST_PORT = re.compile(r"(?:\[(?P<six>[^\]]+)\]|(?P<host>[^\[\]:/\s]+)):(?P<port>\d+)")
+
+
+@dataclass(frozen=True, slots=True)
+class Address:
+    """Where a server is: a host and port, or the path of a Unix socket.
+
+    ``str()`` of it is text that `parse` accepts.
+    """
+
+    scheme: str
+    host: str = ""
+    port: int = 0
+    path: str = ""
+
+    def __str__(self) -> str:
+        if self.scheme == "unix":
+            return f"unix://{self.path}"
+        host = f"[{self.host}]" if ":" in self.host else self.host
+        prefix = "tls://" if self.scheme == "tls" else ""
+        return f"{prefix}{host}:{self.port}"
+
+    @property
+    def is_public(self) -> bool:
+        """Whether other machines may reach it."""
+        if self.scheme == "unix":
+            return False
+        try:
+            return not ip_address(self.host.partition("%")[0]).is_loopback
+        except ValueError:
+            return self.host != "localhost"
+
+
+def parse(address: AddressLike) -> Address:
+    """Read an address in one of its forms.
+
+    They are ``"host:port"``, ``"tcp://..."``, ``"tls://..."``, ``"unix:///path"`` and
+    ``("host", port)``; IPv6 stands in brackets.
+
+    Raises:
+        ValueError: It is none of these; the text is repeated.
+    """
+    if isinstance(address, tuple):
+        return _parse_pair(address)
+    if not isinstance(address, str):
+        raise ValueError(f"no address: {address!r}; expected 'host:port'")
+    scheme, separator, rest = address.partition("://")
+    if not separator:
+        scheme, rest = "tcp", address
+    if scheme == "unix" and rest.startswith("/") and len(rest) > 1 and "\0" not in rest:
+        return Address("unix", path=rest)
+    match = _HOST_PORT.fullmatch(rest)
+    if scheme not in ("tcp", "tls") or match is None or int(match["port"]) > 65535:
+        raise ValueError(
+            f"no address: {address!r}; expected 'host:port', '[ipv6]:port', "
+            "'tcp://host:port', 'tls://host:port' or 'unix:///path'"
+        )
+    if match["six"]:
+        _check_six(match["six"], address)
+    return Address(scheme, match["six"] or match["host"], int(match["port"]))
+
+
+def _parse_pair(pair: tuple[Any, ...]) -> Address:
+    right = (
+        len(pair) == 2
+        and isinstance(pair[0], str)
+        and type(pair[1]) is int
+        and 0 <= pair[1] <= 65535
+        and bool(pair[0])
+        and not set(pair[0]) & set("[]/ \0")
+    )
+    if not right:
+        raise ValueError(f"no address: {pair!r}; expected ('host', port)")
+    if ":" in pair[0]:
+        _check_six(pair[0], pair)
+    return Address("tcp", pair[0], pair[1])
+
+
+def _check_six(host: str, address: object) -> None:
+    try:
+        right = ip_address(host).version == 6
+    except ValueError:
+        right = False
+    if not right:
+        raise ValueError(f"no address: {address!r}; {host!r} is no IPv6 address")
+
+
+def open_socket(address: Address) -> socket.socket:
+    """Connect to `address`; blocks. Raises what the system raises."""
+    if address.scheme == "unix":
+        connected = socket.socket(socket.AF_UNIX, socket.SOCK_STREAM)
+        try:
+            connected.connect(address.path)
+        except BaseException:
+            connected.close()
+            raise
+        return connected
+    return socket.create_connection((address.host, address.port))
+
+
+def listen(address: Address) -> tuple[socket.socket, Address]:
+    """Bind and listen; return the socket and where it is (port 0 becomes real)."""
+    if address.scheme == "unix":
+        return _listen_unix(address), address
+    flags = socket.AI_PASSIVE
+    found = socket.getaddrinfo(
+        address.host, address.port, type=socket.SOCK_STREAM, flags=flags
+    )
+    # "localhost" may name both families; clients try both, so the older one serves.
+    found.sort(key=lambda info: info[0] != socket.AF_INET)
+    family, _, _, _, bound_to = found[0]
+    listener = socket.socket(family, socket.SOCK_STREAM)
+    try:
+        listener.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
+        listener.bind(bound_to)
+        listener.listen(BACKLOG)
+    except OSError as error:
+        listener.close()
+        raise _named(error, address) from None
+    port = listener.getsockname()[1]
+    return listener, Address(address.scheme, address.host, port)
+
+
+def _listen_unix(address: Address) -> socket.socket:
+    _remove_stale(address.path)
+    listener = socket.socket(socket.AF_UNIX, socket.SOCK_STREAM)
+    try:
+        listener.bind(address.path)
+        listener.listen(BACKLOG)
+    except OSError as error:
+        listener.close()
+        raise _named(error, address) from None
+    return listener
+
+
+def _remove_stale(path: str) -> None:
+    """Remove the socket file of a server that is gone: nobody answers there."""
+    try:
+        if not stat.S_ISSOCK(os.stat(path).st_mode):
+            return
+    except OSError:
+        return
+    probe = socket.socket(socket.AF_UNIX, socket.SOCK_STREAM)
+    try:
+        probe.connect(path)
+    except ConnectionRefusedError:
+        os.unlink(path)
+    finally:
+        probe.close()
+
+
+def _named(error: OSError, address: Address) -> OSError:
+    """Return the system's error with the address in its text."""
+    number = error.errno or errno.EIO
+    return OSError(number, f"{error.strerror}: {address}")

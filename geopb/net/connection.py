@@ -1,0 +1,300 @@
+"""One connection: a socket, its one reader, its one writer at a time.
+
+Owns the socket and the life of a connection. The greenlet in `run` is the only one
+that reads. Writing is a role, taken by the hub for what the kernel accepts at once and
+by a pooled worker for the rest: a connection at rest has one greenlet. Never knows
+what a message means: that is the broker's. Called by servers and clients (run, close),
+references (calls) and the broker (as its host).
+"""
+
+from __future__ import annotations
+
+import logging
+from contextvars import Context
+from time import monotonic, thread_time
+from typing import Any
+
+import gevent
+from gevent import get_hub, socket
+from gevent.event import Event
+
+from geopb.broker.broker import Broker, State
+from geopb.broker.calls import IncomingCall
+from geopb.broker.references import DisconnectCallback, Import, RemoteReference
+from geopb.errors import (
+    DeadReferenceError,
+    LimitExceeded,
+    PBConnectionLost,
+    ProtocolError,
+)
+from geopb.failure import Failure
+from geopb.finalizers import finalizer_queue
+from geopb.flavors.referenceable import Referenceable
+from geopb.net.gate import Gate
+from geopb.net.options import Options
+from geopb.net.service import Service
+from geopb.net.writer import Writer
+from geopb.promise.promise import Promise
+from geopb.text import safe_str
+from geopb.wire.framing import ForeignProtocol
+from geopb.workers import worker_pool
+
+_log = logging.getLogger("geopb.connection")
+
+#: Bytes read at once: larger buffers are mapped anew each time.
+_READ_BYTES = 65536
+#: Seconds of reading without a turn for others, while bytes keep coming.
+_READ_TURN = 0.005
+#: Seconds to send answers that are due already after the peer has stopped sending.
+_LAST_FLUSH = 1.0
+
+
+class Connection:
+    """One end of a connection; the broker's host and its references' line.
+
+    Args:
+        sock: A connected gevent socket, which becomes the connection's.
+        peer: The other end as text, for logs and errors.
+        options: The factory's.
+        lobby: What the peer may call first.
+        tell_foreign: Tell a peer that does not speak geopb so, in text.
+    """
+
+    def __init__(
+        self,
+        sock: socket.socket,
+        peer: str,
+        options: Options,
+        lobby: Referenceable | None = None,
+        *,
+        tell_foreign: bool = False,
+    ) -> None:
+        self.peer = peer
+        self.options = options
+        #: Why the connection has ended; None while it has not.
+        self.lost: Exception | None = None
+        #: Ready once the peer's hello is in, or fails with why that never came.
+        self.up: Promise[Connection] = Promise()
+        #: Set when the reader has ended and the socket is closed.
+        self.closed = Event()
+        self._sock = sock
+        self._hub = get_hub()
+        self._pool = worker_pool()
+        self._finalizers = finalizer_queue(self._pool.submit_function)
+        self._tell_foreign = tell_foreign
+        self._watchers: list[tuple[RemoteReference, DisconnectCallback]] = []
+        self._parting = ""
+        self.broker = Broker(
+            self,
+            options.limits,
+            lobby,
+            clock=thread_time,
+            find_class=options.registry.find_exception,
+        )
+        self._gate = Gate(self.broker)
+        self._writer = Writer(sock, self.broker.take, self._write_failed)
+        self.service = Service(self.broker, self._gate, options)
+
+    # -- life ------------------------------------------------------------------------
+
+    def run(self) -> None:
+        """Read until the connection ends; blocks, in the greenlet that reads."""
+        limit = self.options.limits.handshake_timeout
+        timer = self._hub.loop.timer(limit)
+        timer.start(self._silent)
+        self.up.rawlink(lambda _: timer.close())
+        lost: Exception = PBConnectionLost(f"the reader of {self.peer} was killed")
+        try:
+            self._prepare_socket()
+            self.broker.begin()
+            lost = self._read()
+            self._writer.flush_within(_LAST_FLUSH)
+        finally:
+            timer.close()
+            self._end(lost)
+            self._sock.close()
+            self.closed.set()
+
+    def close_when_idle(self, reason: str) -> None:
+        """End as soon as no call runs; does not block."""
+        self.service.idle.rawlink(lambda _: gevent.spawn(self.close, reason))
+
+    def close(self, reason: str = "closed", timeout: float = 5.0) -> None:
+        """Send what is queued, for up to `timeout` seconds, then end; idempotent.
+
+        Calls that are pending then fail, which is not logged.
+        """
+        if self.lost is None:
+            self.broker.say_goodbye(reason)
+            self._writer.flush_within(timeout)
+            self._end(PBConnectionLost(f"disconnected from {self.peer}"), quiet=True)
+        self.closed.wait(_LAST_FLUSH)
+
+    def _prepare_socket(self) -> None:
+        if self._sock.family != socket.AF_UNIX:
+            # One small message a turn must not wait for the last one's receipt.
+            self._sock.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
+
+    def _read(self) -> Exception:
+        """Read to the end; return why it ended."""
+        try:
+            return self._feed_broker()
+        except (ProtocolError, LimitExceeded) as error:
+            return self._violated(error)
+        except OSError as error:
+            return PBConnectionLost(f"the connection to {self.peer} broke: {error}")
+
+    def _feed_broker(self) -> Exception:
+        receive, recv, gate = self.broker.receive, self._sock.recv, self._gate
+        turn = monotonic()
+        while True:
+            data = recv(_READ_BYTES)
+            if not data:
+                break
+            receive(data)
+            # The wait for more must not keep these alive.
+            del data
+            gate.let_in()
+            if self.broker.state is State.PARTED:
+                reason = self._parting
+                return PBConnectionLost(f"{self.peer} closed the connection: {reason}")
+            # recv() does not yield while bytes are there: others wait meanwhile.
+            if monotonic() - turn > _READ_TURN:
+                gevent.sleep(0)
+                turn = monotonic()
+        if self.broker.in_the_middle:
+            return PBConnectionLost(f"{self.peer} went in the middle of a message")
+        return PBConnectionLost(f"{self.peer} closed the connection")
+
+    def _violated(self, error: Exception) -> Exception:
+        """End a connection whose peer broke the protocol: tell both sides why."""
+        if self.lost is not None:
+            return self.lost
+        _log.warning("%s: connection ended: %s", self.peer, safe_str(error, 500))
+        if isinstance(error, ForeignProtocol):
+            if self._tell_foreign:
+                self._writer.say(_readable(error.speaks))
+            return ProtocolError(f"{self.peer} speaks {error.speaks}, not geopb")
+        self.broker.say_goodbye(f"protocol error: {error}")
+        return ProtocolError(f"{self.peer} broke the protocol: {error}")
+
+    def _silent(self) -> None:
+        """The peer's hello did not come in time; called in the hub."""
+        limit = self.options.limits.handshake_timeout
+        text = f"{self.peer} said nothing that geopb says within {limit:g} s"
+        _log.warning("%s (handshake_timeout)", text)
+        self._end(TimeoutError(f"{text} (handshake_timeout): is it a geopb server?"))
+
+    def _write_failed(self, error: OSError) -> None:
+        self._end(PBConnectionLost(f"the connection to {self.peer} broke: {error}"))
+
+    def _end(self, lost: Exception, *, quiet: bool = False) -> None:
+        """End once: fail the pending, then tell the watchers. Does not switch."""
+        if self.lost is not None:
+            return
+        self.lost = lost
+        self._writer.close()
+        self.broker.close(lost, quiet=quiet)
+        self._gate.close()
+        if not self.up.ready():
+            self.up.settle(None, Failure(lost), quiet=True)
+        watchers, self._watchers = self._watchers, []
+        self._pool.submit(_tell, watchers)
+
+    # -- the broker's host -------------------------------------------------------------
+
+    def wake(self) -> None:
+        """Have what waits sent at the end of this turn of the loop."""
+        self._writer.wake()
+
+    def opened(self) -> None:
+        """The peer's hello is in."""
+        self._gate.opened()
+        self.up.settle(self)
+
+    def start(self, call: IncomingCall, *, nested: bool) -> None:
+        """Run a call of the peer's."""
+        self.service.start(call, nested=nested)
+
+    def parted(self, reason: str) -> None:
+        """The peer said goodbye."""
+        self._parting = reason
+
+    # -- the references' line ----------------------------------------------------------
+
+    def call(
+        self, target: int, name: str, args: tuple[Any, ...], kwargs: dict[str, Any]
+    ) -> Promise[Any]:
+        """Send a call; return its promise. See `RemoteReference.callRemote`."""
+        nested = self._enter()
+        promise: Promise[Any] = Promise()
+        self.broker.call(target, name, args, kwargs, promise, nested=nested)
+        return promise
+
+    def call_only(
+        self, target: int, name: str, args: tuple[Any, ...], kwargs: dict[str, Any]
+    ) -> None:
+        """Send a call that is not answered."""
+        self._enter()
+        self.broker.call_only(target, name, args, kwargs)
+
+    def _enter(self) -> bool:
+        """Wait until a call may be sent; return whether it is sent as a nested one."""
+        if self.lost is not None:
+            raise self._dead()
+        if get_hub() is not self._hub:
+            raise RuntimeError(
+                "a reference can be called in the thread of its connection only"
+            )
+        if not self._gate.crowded():
+            return False
+        nested = self._gate.enter()
+        if self.lost is not None:
+            raise self._dead()
+        return nested
+
+    def _dead(self) -> DeadReferenceError:
+        return DeadReferenceError(f"stale reference: {safe_str(self.lost, 500)}")
+
+    def dropped(self, entry: Import) -> None:
+        """Take note, from any greenlet or thread, that a reference is gone."""
+        if self.lost is None:
+            self._finalizers.put(self.broker.release, entry)
+
+    def watch(self, reference: RemoteReference, callback: DisconnectCallback) -> None:
+        """Have ``callback(reference)`` called when the connection has ended."""
+        if self.lost is not None:
+            self._pool.submit(_tell, [(reference, callback)])
+        else:
+            self._watchers.append((reference, callback))
+
+    def unwatch(self, reference: RemoteReference, callback: DisconnectCallback) -> None:
+        """Take one such registration back."""
+        if (reference, callback) in self._watchers:
+            self._watchers.remove((reference, callback))
+
+    def statistics(self) -> dict[str, int]:
+        """Return how full the connection's tables are, by name."""
+        return {**self.broker.statistics(), "running": self.service.running}
+
+    def __repr__(self) -> str:
+        state = "ended" if self.lost is not None else self.broker.state.value
+        return f"<Connection {self.peer} {state}>"
+
+
+def _tell(watchers: list[tuple[RemoteReference, DisconnectCallback]]) -> None:
+    """Run disconnect callbacks, in a worker; one that raises does not stop the next."""
+    for reference, callback in watchers:
+        try:
+            Context().run(callback, reference)
+        except Exception:
+            _log.exception("a disconnect callback raised")
+
+
+def _readable(speaks: str) -> bytes:
+    """Return what to tell a peer that speaks something else, in its own words."""
+    text = f"this is a geopb port, it does not speak {speaks}\r\n"
+    if speaks != "HTTP":
+        return text.encode()
+    head = "HTTP/1.0 400 Bad Request\r\nContent-Type: text/plain\r\n"
+    return f"{head}Content-Length: {len(text)}\r\n\r\n{text}".encode()

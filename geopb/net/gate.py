@@ -1,0 +1,89 @@
+"""When a call may be sent: the peer's room for calls, and the bytes that wait.
+
+Owns the greenlets that wait for room on one connection. Never lets a call wait that is
+made while serving a call: nested calls cannot deadlock on the limit. Called by the
+connection.
+"""
+
+from __future__ import annotations
+
+from collections import deque
+
+from gevent import get_hub, getcurrent
+from gevent.hub import Waiter
+
+from geopb.broker.broker import Broker
+from geopb.workers import in_worker
+
+
+class Gate:
+    """Lets calls pass while there is room."""
+
+    def __init__(self, broker: Broker) -> None:
+        self._broker = broker
+        self._high = broker.limits.max_unsent_bytes
+        # Before the hello only the first questions can be asked: let them pass.
+        self._room = 2**31
+        self._hub = get_hub()
+        self._waiting: deque[Waiter[None]] = deque()
+        self._closed = False
+
+    def opened(self) -> None:
+        """The peer's hello is in: its limit counts from now on."""
+        self._room = self._broker.peer_limits.max_pending_calls
+
+    def crowded(self) -> bool:
+        """Whether a call that comes now has to wait."""
+        broker = self._broker
+        return len(broker.questions) >= self._room or broker.unsent > self._high
+
+    def enter(self) -> bool:
+        """Wait for room; return whether the call goes as a nested one.
+
+        One made while serving a call, or in a handler, waits only for bytes to be
+        taken: the peer's reader never stops, so they are.
+        """
+        if getcurrent() is self._hub:
+            raise RuntimeError("a call that has to wait cannot be made in the hub")
+        nested = in_worker()
+        while not self._closed and (self.flooded() if nested else self.crowded()):
+            self._wait()
+        return nested and len(self._broker.questions) >= self._room
+
+    def wait_for_bytes(self) -> None:
+        """Wait until less than the high-water mark waits to be sent."""
+        while not self._closed and self.flooded():
+            self._wait()
+
+    def let_in(self) -> None:
+        """Wake as many as there is room for. Called when some may have come free."""
+        if not self._waiting:
+            return
+        room = self._room - len(self._broker.questions)
+        if self.flooded():
+            room = 0
+        for _ in range(min(max(room, 0), len(self._waiting))):
+            self._hub.loop.run_callback(self._waiting.popleft().switch, None)
+
+    def close(self) -> None:
+        """Wake all: the connection has ended."""
+        self._closed = True
+        while self._waiting:
+            self._hub.loop.run_callback(self._waiting.popleft().switch, None)
+
+    def flooded(self) -> bool:
+        """Whether more waits to be sent than the high-water mark."""
+        return self._broker.unsent > self._high
+
+    def _wait(self) -> None:
+        waiter: Waiter[None] = Waiter(self._hub)
+        self._waiting.append(waiter)
+        try:
+            waiter.get()
+        except BaseException:
+            if waiter in self._waiting:
+                self._waiting.remove(waiter)
+            else:
+                # It had been let in: the room is another's.
+                self.let_in()
+            raise

@@ -1,0 +1,191 @@
+"""Serving objects: `PBServerFactory`, `PBServer` and `serve`.
+
+Owns the listening socket and the set of connections that it led to. Called by users.
+"""
+
+from __future__ import annotations
+
+import logging
+import os
+from time import monotonic
+from types import TracebackType
+from typing import Any, Self
+
+import gevent
+from gevent import socket
+from gevent.event import Event
+from gevent.server import StreamServer
+
+from geopb.flavors.referenceable import Root
+from geopb.net.address import Address, AddressLike, listen, parse
+from geopb.net.connection import Connection
+from geopb.net.lobby import Lobby
+from geopb.net.options import read_options
+from geopb.net.service import served_here
+
+_log = logging.getLogger("geopb.server")
+
+
+class PBServerFactory:
+    """Serves `root` on each socket that it is called with.
+
+    ``factory(socket, address)`` runs that connection to its end, so that it is a
+    handler for any ``gevent.server.StreamServer``.
+
+    Args:
+        root: A `Root`: what clients get from ``getRootObject()``.
+        options: See docs/options.md.
+
+    Raises:
+        TypeError: `root` is no `Root`, or there is no such option.
+    """
+
+    def __init__(self, root: Root, **options: Any) -> None:
+        given: object = root
+        if not isinstance(given, Root):
+            kind = type(given).__name__
+            raise TypeError(f"the root of a server is a pb.Root, not {kind}")
+        self._lobby = Lobby(root)
+        self._options = read_options(options)
+        self._connections: set[Connection] = set()
+
+    @property
+    def connections(self) -> frozenset[Connection]:
+        """The connections that are open now."""
+        return frozenset(self._connections)
+
+    def __call__(self, sock: socket.socket, address: Any) -> None:
+        """Run one connection; blocks until it ends."""
+        peer = _peer_text(sock, address)
+        connection = Connection(
+            sock, peer, self._options, self._lobby, tell_foreign=True
+        )
+        self._connections.add(connection)
+        try:
+            connection.run()
+        finally:
+            self._connections.discard(connection)
+
+
+class PBServer:
+    """A server that is accepting. Made by `serve`; a context manager.
+
+    Attributes:
+        address: Where it is, as text that `connect` accepts.
+    """
+
+    def __init__(self, factory: PBServerFactory, address: Address) -> None:
+        self._factory = factory
+        listener, self._address = listen(address)
+        self.address = str(self._address)
+        self._stopped = Event()
+        self._server = StreamServer(listener, factory)
+        self._server.start()
+        if self._address.is_public:
+            _log.warning(
+                "%s can be reached from other machines, and without TLS anybody on "
+                "the way reads and changes what is sent",
+                self.address,
+            )
+
+    @property
+    def connections(self) -> frozenset[Connection]:
+        """The connections that are open now; a snapshot."""
+        return self._factory.connections
+
+    def serve_forever(self, stop_timeout: float | None = 0) -> None:
+        """Block until the server is stopped.
+
+        Args:
+            stop_timeout: An exception out of it, Ctrl-C first, stops the server and
+                lets running calls finish for that many seconds.
+        """
+        try:
+            self._stopped.wait()
+        finally:
+            self.stop(stop_timeout)
+
+    def stop(self, timeout: float | None = None) -> None:
+        """Stop accepting, let running calls finish, send their answers, close.
+
+        Blocks. Called by a method that this server runs, it does not wait for that
+        one, whose answer is still delivered. Stopping again is harmless.
+
+        Args:
+            timeout: Seconds for calls that run; None waits without bound.
+        """
+        until = None if timeout is None else monotonic() + timeout
+        self._server.stop()
+        if self._address.scheme == "unix" and not self._stopped.is_set():
+            _unlink(self._address.path)
+        self._stopped.set()
+        own = served_here()
+        closing = []
+        for connection in self.connections:
+            if connection.service is own:
+                connection.close_when_idle("the server is stopping")
+            else:
+                closing.append(gevent.spawn(_finish, connection, until))
+        gevent.joinall(closing)
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(
+        self,
+        kind: type[BaseException] | None,
+        error: BaseException | None,
+        traceback: TracebackType | None,
+    ) -> None:
+        """Stop with a timeout of 0."""
+        self.stop(0)
+
+    def __repr__(self) -> str:
+        state = "stopped" if self._stopped.is_set() else "accepting"
+        return f"<PBServer {self.address} {state}, {len(self.connections)} connections>"
+
+
+def serve(
+    root: Root, address: AddressLike, *, ssl_context: Any = None, **options: Any
+) -> PBServer:
+    """Serve `root` at `address`; return when it is bound and accepting.
+
+    Args:
+        root: A `Root`.
+        address: ``"host:port"``, ``"unix:///path"``, ``("host", port)``; port 0 lets
+            the system choose, see ``PBServer.address``.
+        ssl_context: TLS is not there yet: anything but None is refused.
+        options: As for `PBServerFactory`.
+
+    Raises:
+        OSError: The address cannot be bound.
+        TypeError, ValueError: A wrong root, option or address.
+    """
+    parsed = parse(address)
+    refuse_tls(parsed, ssl_context)
+    return PBServer(PBServerFactory(root, **options), parsed)
+
+
+def refuse_tls(address: Address, ssl_context: Any) -> None:
+    """Say that TLS is not there yet, rather than go on without it."""
+    if ssl_context is not None or address.scheme == "tls":
+        raise NotImplementedError("geopb does not speak TLS yet")
+
+
+def _finish(connection: Connection, until: float | None) -> None:
+    left = None if until is None else max(0.0, until - monotonic())
+    connection.service.idle.wait(left)
+    connection.close("the server is stopping")
+
+
+def _unlink(path: str) -> None:
+    try:
+        os.unlink(path)
+    except FileNotFoundError:
+        return
+
+
+def _peer_text(sock: socket.socket, address: Any) -> str:
+    if sock.family == socket.AF_UNIX:
+        return f"a client of unix://{sock.getsockname()}"
+    return str(Address("tcp", address[0], address[1]))

@@ -1,0 +1,7 @@
+"""WHEN is the answer there? Wait for it, or chain on it."""
+
+from geopb.promise.combine import fail, gather, succeed
+from geopb.promise.promise import Promise
+from geopb.promise.waiting import Timeout
+
+__all__ = ["Promise", "Timeout", "fail", "gather", "succeed"]

@@ -1,0 +1,58 @@
+"""Making promises out of values, and one out of many. Called by users."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+from functools import partial
+from typing import Any, TypeVar
+
+from geopb.failure import Failure
+from geopb.promise.promise import Promise, outcome
+from geopb.promise.waiting import Waitable
+
+T = TypeVar("T")
+
+
+def succeed(value: T) -> Promise[T]:
+    """Return a promise that has `value` already."""
+    promise: Promise[T] = Promise()
+    promise.set(value)
+    return promise
+
+
+def fail(exception: BaseException | Failure) -> Promise[Any]:
+    """Return a promise that has failed already."""
+    promise: Promise[Any] = Promise()
+    promise.set_exception(exception)
+    return promise
+
+
+def gather(promises: Iterable[Promise[T]]) -> Promise[list[T]]:
+    """Return a promise of the list of all results, in the order of `promises`.
+
+    It fails with the failure that comes first; the others count as looked at. It adds
+    no step to the promises' chains. AsyncResults and Greenlets may stand among them.
+    """
+    waiting: list[Any] = list(promises)
+    gathered: Promise[list[T]] = Promise()
+    results: list[Any] = [None] * len(waiting)
+    left = len(waiting)
+
+    def ended(index: int, promise: Any) -> None:
+        nonlocal left
+        results[index], failure = outcome(promise)
+        left -= 1
+        if gathered.ready() or gathered._failure is not None:
+            return
+        if failure is not None:
+            gathered.settle(None, failure)
+        elif not left:
+            gathered.settle(results)
+
+    gathered._waits_for = tuple(p for p in waiting if isinstance(p, Waitable))
+    gathered._claim()
+    for index, promise in enumerate(waiting):
+        promise.rawlink(partial(ended, index))
+    if not waiting:
+        gathered.settle(results)
+    return gathered

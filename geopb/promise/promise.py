@@ -1,0 +1,328 @@
+"""Promises: wait for an answer like an AsyncResult, or chain on it like a Deferred.
+
+Owns `Promise` and its chain of handlers. Never runs a
+handler in the hub, inside ``addCallback``, or in the greenlet that settles it: they run
+in a worker. Called by connections (settle), users (all else).
+"""
+
+from __future__ import annotations
+
+from collections import deque
+from collections.abc import Callable, Iterable, Mapping
+from contextvars import copy_context
+from typing import Any, Generic, Self, TypeVar, cast
+
+from gevent import Greenlet, GreenletExit
+from gevent.event import AsyncResult
+
+from geopb.failure import Failure, failure_of
+from geopb.promise.chain import Handler, Step
+from geopb.promise.unhandled import Unhandled
+from geopb.promise.waiting import Timeout, Waitable
+from geopb.workers import interrupt_main, worker_pool
+
+T_co = TypeVar("T_co", covariant=True)
+
+_UNSET: Any = object()
+
+
+class Promise(Waitable, Generic[T_co]):
+    """A result that will be there later.
+
+    Wait for it with `get`, or add handlers that run when it is there, each taking
+    what the one before returned; `get` gives what stands at the end of that chain.
+    For use in the thread of its hub; any number of greenlets may wait.
+    """
+
+    __slots__ = (
+        "_dependents",
+        "_failure",
+        "_handlers",
+        "_unhandled",
+        "_value",
+    )
+
+    def __init__(self) -> None:
+        Waitable.__init__(self)
+        self._value: Any = _UNSET
+        self._failure: Failure | None = None
+        self._handlers: deque[Step] | None = None
+        self._dependents: deque[Callable[[], object]] | None = None
+        self._unhandled: Unhandled | None = None
+
+    # -- waiting ---------------------------------------------------------------------
+
+    def get(self, block: bool = True, timeout: float | None = None) -> T_co:
+        """Return the result, or raise the failure, at the end of the chain.
+
+        Blocks the greenlet until there is one.
+
+        Args:
+            block: False does not wait: without a result it raises `Timeout`.
+            timeout: Seconds to wait; None waits for ever. The call goes on
+                behind a timeout, and `get` may be called again.
+
+        Raises:
+            Timeout: No result in that time.
+            RuntimeError: The result depends on this very greenlet, or this is
+                another thread than the promise's.
+        """
+        if not self._ready and not (block and self._wait(timeout)):
+            raise Timeout(timeout if block else 0)
+        if self._failure is not None:
+            self._looked_at()
+            self._failure.raiseException()
+        return cast(T_co, self._value)
+
+    def wait(self, timeout: float | None = None) -> T_co | None:
+        """Block until the chain has ended or `timeout` seconds have passed.
+
+        Returns the value, None where there is none. A failure is not raised and does
+        not count as looked at.
+        """
+        if not self._ready:
+            self._wait(timeout)
+        return self.value
+
+    def successful(self) -> bool:
+        """Whether it is ready and no failure."""
+        return self._ready and self._failure is None
+
+    def failed(self) -> bool:
+        """Whether it is ready and a failure."""
+        return self._ready and self._failure is not None
+
+    @property
+    def value(self) -> T_co | None:
+        """The result where it is ready and no failure, else None."""
+        return cast(T_co, self._value) if self.successful() else None
+
+    @property
+    def exception(self) -> BaseException | None:
+        """The exception where it is ready and a failure, else None; never raises.
+
+        Reading it counts as looking at the failure.
+        """
+        if not self.failed() or self._failure is None:
+            return None
+        self._looked_at()
+        return self._failure.value
+
+    # -- chaining --------------------------------------------------------------------
+
+    def addCallbacks(
+        self,
+        callback: Handler | None,
+        errback: Handler | None = None,
+        callbackArgs: Iterable[Any] = (),
+        callbackKeywords: Mapping[str, Any] | None = None,
+        errbackArgs: Iterable[Any] = (),
+        errbackKeywords: Mapping[str, Any] | None = None,
+    ) -> Self:
+        """Add a step to the chain; return this same promise. Does not block.
+
+        A result goes to ``callback(result, *callbackArgs, **callbackKeywords)``, a
+        failure to ``errback(failure, ...)``; what that returns is the result for the
+        next step, what it raises the failure. A promise, AsyncResult or Greenlet that
+        it returns pauses the chain until that ends. None in place of a handler
+        passes on what comes.
+
+        Handlers run one after the other, in another greenlet than the caller's, with
+        the caller's context variables, and may block.
+        """
+        for handler in (callback, errback):
+            if handler is not None and not callable(handler):
+                raise TypeError(f"{type(handler).__name__} object is not callable")
+        step = Step(
+            callback,
+            errback,
+            (tuple(callbackArgs), dict(callbackKeywords or {})),
+            (tuple(errbackArgs), dict(errbackKeywords or {})),
+            copy_context(),
+        )
+        if self._handlers is None:
+            self._handlers = deque()
+        self._handlers.append(step)
+        if self._ready:
+            self._ready = False
+            worker_pool().submit(Promise._run_handlers, self)
+        return self
+
+    def addCallback(self, callback: Handler, /, *args: Any, **kwargs: Any) -> Self:
+        """Add a handler for a result: ``callback(result, *args, **kwargs)``."""
+        return self.addCallbacks(callback, None, args, kwargs)
+
+    def addErrback(self, errback: Handler, /, *args: Any, **kwargs: Any) -> Self:
+        """Add a handler for a failure: ``errback(failure, *args, **kwargs)``."""
+        return self.addCallbacks(None, errback, (), None, args, kwargs)
+
+    def addBoth(self, handler: Handler, /, *args: Any, **kwargs: Any) -> Self:
+        """Add a handler for either: ``handler(result or failure, ...)``."""
+        return self.addCallbacks(handler, handler, args, kwargs, args, kwargs)
+
+    def callRemote(self, method: Any, /, *args: Any, **kwargs: Any) -> Promise[Any]:
+        """Call a method of the object that this promise will be.
+
+        Returns at once. The call goes out when the object is there; calls on one
+        promise go out in their order. If this promise fails, the call fails with the
+        same failure; if its value cannot be called, with a TypeError.
+        """
+        called: Promise[Any] = Promise()
+
+        def go_on() -> None:
+            try:
+                called.set(self._call_value(method, args, kwargs))
+            except Exception as error:
+                called.settle(None, failure_of(error))
+
+        if self._dependents is None:
+            self._dependents = deque()
+        self._dependents.append(go_on)
+        if self._ready and len(self._dependents) == 1:
+            worker_pool().submit(Promise._run_dependents, self)
+        return called
+
+    def _call_value(self, method: Any, args: Any, kwargs: Any) -> Any:
+        if self._failure is not None:
+            self._looked_at()
+            self._failure.raiseException()
+        call = getattr(self._value, "callRemote", None)
+        if call is None:
+            kind = type(self._value).__name__
+            raise TypeError(f"a result of type {kind} has no remote methods to call")
+        return call(method, *args, **kwargs)
+
+    def _run_dependents(self) -> None:
+        while self._dependents and self._ready:
+            self._dependents[0]()
+            self._dependents.popleft()
+
+    # -- settling --------------------------------------------------------------------
+
+    def set(self, value: Any = None) -> None:
+        """End with `value`; given a promise, AsyncResult or Greenlet, follow it.
+
+        Raises:
+            RuntimeError: It has been set already.
+        """
+        self._claim()
+        if isinstance(value, Promise | AsyncResult | Greenlet):
+            self._follow(value, self._end)
+        else:
+            self._end(value, None)
+
+    def set_exception(self, exception: BaseException | Failure) -> None:
+        """End with a failure. Raises RuntimeError if it has been set already."""
+        self._claim()
+        if not isinstance(exception, Failure):
+            if not isinstance(exception, BaseException):
+                raise TypeError("set_exception() takes an exception or a Failure")
+            exception = failure_of(exception)
+        self._end(None, exception)
+
+    def settle(
+        self, value: object, failure: Failure | None = None, *, quiet: bool = False
+    ) -> None:
+        """End with `value` or `failure`: for the broker. Does not switch greenlets."""
+        self._value = None
+        self._end(value, failure, quiet=quiet)
+
+    def _claim(self) -> None:
+        if self._value is not _UNSET:
+            raise RuntimeError("the promise has been set already")
+        self._value = None
+
+    def _end(self, value: Any, failure: Failure | None, *, quiet: bool = False) -> None:
+        """Take what stands at this point of the chain, and go on with the rest."""
+        self._value = value
+        self._failure = failure
+        self._waits_for = ()
+        if self._handlers:
+            worker_pool().submit(Promise._run_handlers, self)
+            return
+        self._ready = True
+        if failure is not None and not quiet:
+            self._unhandled = Unhandled(failure)
+        if self._links:
+            self._call_links_soon()
+        if self._dependents:
+            worker_pool().submit(Promise._run_dependents, self)
+
+    def _run_handlers(self) -> None:
+        """Run the chain to its end or to its next pause, in a worker."""
+        killed: GreenletExit | None = None
+        while self._handlers:
+            step = self._handlers.popleft()
+            failure = self._failure
+            if failure is not None:
+                if step.errback is None:
+                    continue
+                self._looked_at()
+            elif step.callback is None:
+                continue
+            try:
+                result = step.context.run(step.call, self, self._value, failure)
+            except BaseException as error:
+                self._handler_raised(error)
+                if isinstance(error, GreenletExit):
+                    killed = error
+                continue
+            if isinstance(result, Promise | AsyncResult | Greenlet):
+                self._follow(result, self._end)
+                break
+            if isinstance(result, Failure):
+                self._value, self._failure = None, result
+            else:
+                self._value, self._failure = result, None
+        else:
+            self._end(self._value, self._failure)
+        if killed is not None:
+            # Whoever killed this greenlet waits for its end.
+            raise killed
+
+    def _handler_raised(self, error: BaseException) -> None:
+        self._value = None
+        self._failure = failure_of(error)
+        self._failure.forget_frames()
+        if isinstance(error, KeyboardInterrupt):
+            interrupt_main(error)
+
+    def _looked_at(self) -> None:
+        if self._unhandled is not None:
+            self._unhandled.failure = None
+            self._unhandled = None
+
+    # -- following others --------------------------------------------------------------
+
+    def _follow(
+        self,
+        other: Promise[Any] | AsyncResult[Any] | Greenlet[..., Any],
+        end: Callable[[Any, Failure | None], None],
+    ) -> None:
+        """Have ``end(value, failure)`` called when `other` has ended."""
+        if isinstance(other, Promise):
+            if other._depends_on(self):
+                end(None, Failure(RuntimeError("a promise waits for itself")))
+                return
+            self._waits_for = (other,)
+        if other.ready():
+            end(*outcome(other))
+        else:
+            other.rawlink(lambda _: end(*outcome(other)))
+
+    def __repr__(self) -> str:
+        if not self._ready:
+            return f"<Promise at {id(self):#x} pending>"
+        if self._failure is not None:
+            return f"<Promise at {id(self):#x} {self._failure!r}>"
+        return f"<Promise at {id(self):#x} value of {type(self._value).__name__}>"
+
+
+def outcome(other: Any) -> tuple[Any, Failure | None]:
+    """Return what a finished promise, AsyncResult or Greenlet ended with."""
+    if isinstance(other, Promise):
+        other._looked_at()
+        return other._value, other._failure
+    if other.exception is not None:
+        return None, failure_of(other.exception)
+    return other.value, None

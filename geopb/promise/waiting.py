@@ -1,0 +1,128 @@
+"""Waiting for something to be ready, as gevent's own objects are waited for.
+
+Owns `Waitable` (links, blocking, the thread it belongs to) and `Timeout`. Never runs
+user code but raw links, which run in the hub. The base of `Promise`.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from contextvars import ContextVar
+from typing import Any
+
+import gevent
+from gevent import get_hub
+from gevent.hub import Waiter
+
+#: What is being handled in this context: it must not wait for itself.
+handling: ContextVar[Waitable | None] = ContextVar("handling", default=None)
+
+
+class Timeout(gevent.Timeout, TimeoutError):
+    """A wait that ended by its timeout; what was waited for goes on.
+
+    Both a ``gevent.Timeout`` and a ``TimeoutError``.
+    """
+
+    __module__ = "geopb"
+
+    def __init__(self, seconds: float | None = None, text: str | None = None) -> None:
+        super().__init__(seconds, ref=False)
+        self._text = text
+
+    def __str__(self) -> str:
+        return self._text or (
+            f"no result within {self.seconds:g} s; what was waited for goes on"
+        )
+
+
+class Waitable:
+    """Something that becomes ready, and that greenlets of its thread wait for."""
+
+    __slots__ = ("__weakref__", "_hub", "_links", "_ready", "_waits_for")
+
+    def __init__(self) -> None:
+        self._hub = get_hub()
+        self._ready = False
+        self._links: list[Callable[[Any], object]] | None = None
+        #: What this one cannot become ready before.
+        self._waits_for: tuple[Waitable, ...] = ()
+
+    def ready(self) -> bool:
+        """Whether the end of the chain is reached; handlers added later run again."""
+        return self._ready
+
+    def rawlink(self, callback: Callable[[Any], object]) -> None:
+        """Have ``callback(self)`` called in the hub when the promise is ready.
+
+        It is called once and may not block. For `gevent.wait` and the like.
+        """
+        if self._links is None:
+            self._links = []
+        self._links.append(callback)
+        if self._ready:
+            self._call_links_soon()
+
+    def unlink(self, callback: Callable[[Any], object]) -> None:
+        """Take a link back; an unknown one is ignored."""
+        if self._links and callback in self._links:
+            self._links.remove(callback)
+
+    def _wait(self, timeout: float | None) -> bool:
+        """Block until ready; False when `timeout` seconds passed before."""
+        if get_hub() is not self._hub:
+            raise RuntimeError("a promise can be waited for in its own thread only")
+        handled = handling.get()
+        if handled is None:
+            return self._wait_until_ready(timeout)
+        if self._depends_on(handled):
+            raise RuntimeError("a handler waits for the promise that waits for it")
+        before = handled._waits_for
+        handled._waits_for = (*before, self)
+        try:
+            return self._wait_until_ready(timeout)
+        finally:
+            handled._waits_for = before
+
+    def _wait_until_ready(self, timeout: float | None) -> bool:
+        timer = None if timeout is None else gevent.Timeout.start_new(max(timeout, 0))
+        try:
+            waiter: Waiter[Any] = Waiter(self._hub)
+            self.rawlink(waiter.switch)
+            try:
+                waiter.get()
+            finally:
+                self.unlink(waiter.switch)
+        except gevent.Timeout as expired:
+            if expired is not timer:
+                raise
+            return self._ready
+        finally:
+            if timer is not None:
+                timer.close()
+        return True
+
+    def _call_links_soon(self) -> None:
+        self._hub.loop.run_callback(self._call_links)
+
+    def _call_links(self) -> None:
+        links, self._links = self._links, None
+        for link in links or ():
+            try:
+                link(self)
+            except Exception as error:
+                where = (error.__class__, error, error.__traceback__)
+                self._hub.handle_error((link, self), *where)
+
+    def _depends_on(self, other: Waitable) -> bool:
+        """Whether this one cannot end before `other` has."""
+        waiting: list[Waitable] = [self]
+        seen: set[int] = set()
+        while waiting:
+            each = waiting.pop()
+            if each is other:
+                return True
+            if id(each) not in seen:
+                seen.add(id(each))
+                waiting += each._waits_for
+        return False

@@ -1,0 +1,1 @@
+"""WHAT travels? Frames, messages and the CBOR set-up. No I/O."""

@@ -1,0 +1,191 @@
+"""cbor2, set up so that no bytes from a peer can hang, bloat or surprise.
+
+Owns every use of cbor2. Never knows what a tag means: the jelly room hands in the
+readers of the tags that it accepts, all others are refused at their head, before
+anything inside them is decoded. Called by jelly and the broker.
+
+cbor2 6 by itself decodes regular expressions, MIME, shared values, decimals of any
+size (some of these never end), flattens subclasses and ignores bytes behind the first
+item: each switch below closes one of these.
+"""
+
+from __future__ import annotations
+
+import gc
+from collections.abc import Callable
+from io import BytesIO
+from typing import Any
+
+from cbor2 import CBORDecoder, CBORTag, dump, dumps
+
+from geopb.errors import LimitExceeded, over_limit
+from geopb.text import printable
+
+#: Turns the content of a tag into a value: ``reader(content, immutable)``. Readers
+#: are pure: no I/O, no user code, no switching of greenlets.
+TagReader = Callable[[Any, bool], Any]
+
+#: Bodies from here on are decoded with the cyclic collector off: its runs, set off
+#: by many new containers, are most of the cost of such a body.
+_LARGE_BODY = 4096
+
+#: cbor2 has no class for this one.
+_TOO_DEEP = "maximum container nesting depth"
+
+__all__ = [
+    "CBORTag",
+    "DecodeRefused",
+    "Decoder",
+    "TagReader",
+    "TooDeep",
+    "encode",
+    "encode_within",
+]
+
+
+class DecodeRefused(Exception):
+    """A body that is not accepted: malformed, or holding what may not cross."""
+
+
+class TooDeep(DecodeRefused):
+    """More CBOR levels than this decoder accepts."""
+
+
+class _Tags(dict[int, TagReader]):
+    """The allow-list. cbor2 asks it at a tag's head."""
+
+    def __missing__(self, tag: int) -> TagReader:
+        # Not a LookupError: cbor2 would take that for "use your own decoder".
+        raise DecodeRefused(f"CBOR tag {tag} is not accepted")
+
+
+class _InertTags(dict[int, TagReader]):
+    """Accepts every tag and makes nothing of it."""
+
+    def __missing__(self, tag: int) -> TagReader:
+        return _nothing
+
+
+def _nothing(content: Any, immutable: bool) -> None:
+    return None
+
+
+class Decoder:
+    """Decodes one body at a time; one for each connection and purpose.
+
+    Args:
+        readers: The tags that are accepted.
+        max_depth: CBOR levels (arrays, maps and tags).
+        inert: Decode what is not in `readers` to None instead of refusing it.
+    """
+
+    __slots__ = ("_decode", "_file")
+
+    def __init__(
+        self, readers: dict[int, TagReader], max_depth: int, *, inert: bool = False
+    ) -> None:
+        self._file = BytesIO()
+        # The same decoder and file for all bodies: making them anew doubles the
+        # cost of a small one. Safe, as readers never switch greenlets.
+        self._decode = CBORDecoder(
+            self._file,
+            semantic_decoders=(_InertTags if inert else _Tags)(readers),
+            max_depth=max_depth,
+            allow_indefinite=False,
+            allow_duplicate_keys=False,
+            strict_hashable_types=True,
+        ).decode
+
+    def decode(self, body: bytes) -> Any:
+        """Return the one item that `body` is.
+
+        Raises:
+            DecodeRefused: It is malformed, has bytes behind the item, or a reader
+                refused it. The text is safe to log.
+        """
+        file = self._file
+        file.seek(0)
+        file.truncate()
+        file.write(body)
+        file.seek(0)
+        large = len(body) >= _LARGE_BODY
+        collecting = large and gc.isenabled()
+        if collecting:
+            gc.disable()
+        try:
+            value = self._decode()
+        except BaseException as error:
+            raise _refusal(error) from None
+        finally:
+            if collecting:
+                gc.enable()
+        behind = len(body) - file.tell()
+        if large:
+            # Do not keep a large body until the next one.
+            file.seek(0)
+            file.truncate()
+        if behind:
+            raise DecodeRefused(f"{behind} bytes behind the message")
+        return value
+
+
+def _refusal(error: BaseException) -> BaseException:
+    """Return what to raise for an error out of cbor2.
+
+    cbor2 wraps whatever a reader raises, also KeyboardInterrupt and gevent.Timeout;
+    pyo3's PanicException is a BaseException of its own.
+    """
+    cause = error.__cause__
+    if isinstance(cause, DecodeRefused | LimitExceeded):
+        return cause
+    if cause is not None and not isinstance(cause, Exception):
+        return cause
+    if _TOO_DEEP in str(error):
+        return TooDeep(printable(str(error)))
+    if isinstance(error, Exception) or type(error).__name__ == "PanicException":
+        return DecodeRefused(printable(f"{type(error).__name__}: {error}"))
+    return error
+
+
+class _Bounded:
+    """A file for cbor2 to write to, that refuses what passes the bound.
+
+    cbor2 writes in pieces of some 4 KiB, so that a small value that encodes to
+    gigabytes (one text in 200,000 places) stops early.
+    """
+
+    __slots__ = ("limit", "pieces", "size")
+
+    def __init__(self, limit: int) -> None:
+        self.limit = limit
+        self.size = 0
+        self.pieces: list[bytes] = []
+
+    def writable(self) -> bool:
+        return True
+
+    def flush(self) -> None:
+        pass
+
+    def write(self, data: bytes) -> int:
+        self.size += len(data)
+        if self.size > self.limit:
+            raise over_limit("max_structure_size", self.limit, "a message", self.size)
+        self.pieces.append(data)
+        return len(data)
+
+
+def encode(message: Any) -> bytes:
+    """Encode `message`, of plain values known to be small."""
+    return dumps(message)
+
+
+def encode_within(message: Any, limit: int) -> bytes:
+    """Encode `message` of plain values, refusing to pass `limit` bytes.
+
+    Raises:
+        LimitExceeded: More bytes than that. Memory used is bounded by `limit`.
+    """
+    file = _Bounded(limit)
+    dump(message, file)  # type: ignore[arg-type]
+    return b"".join(file.pieces)

@@ -1,0 +1,186 @@
+"""The messages of protocol version 1: ``[kind, ...]``, kinds are small integers.
+
+Owns the numbers, the shape that each message must have, and the hello. Never acts
+on a message. Called by the broker. Every line here has its line in
+``docs/protocol.md``.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+
+from geopb.errors import ProtocolError
+from geopb.limits import LEAST_TOLD, TOLD
+from geopb.text import printable, safe_repr
+
+VERSION = 1
+MAGIC = "geopb"
+#: Told in the hello for people who read captures; nothing depends on it.
+SOFTWARE = "geopb-python"
+
+HELLO = 0
+CALL = 1
+ANSWER = 2
+ERROR = 3
+RELEASE = 4
+CHUNK = 5
+GOODBYE = 6
+
+#: Ids are allotted by whoever uses them first, from 1; target 0 is the lobby.
+MAX_ID = 2**63 - 1
+
+#: Options of a call, a map behind its arguments.
+NESTED = "nested"
+
+
+@dataclass(frozen=True, slots=True)
+class PeerLimits:
+    """What the peer's hello told: the bounds to keep when sending to it."""
+
+    max_message_size: int
+    max_structure_size: int
+    max_depth: int
+    max_references: int
+    max_pending_calls: int
+    max_integer_bits: int
+    max_decimal_digits: int
+
+
+#: A message of up to this size passes every limit that a peer may announce.
+SMALLEST_LIMIT = LEAST_TOLD["max_structure_size"]
+#: What may be sent before the peer's hello is in.
+BEFORE_HELLO = PeerLimits(**LEAST_TOLD)
+
+
+def hello(limits: Mapping[str, int], features: tuple[str, ...] = ()) -> list[object]:
+    """Return the hello message that tells `limits`."""
+    told = {
+        "versions": [VERSION],
+        "limits": dict(limits),
+        "features": list(features),
+        "software": SOFTWARE,
+    }
+    return [HELLO, MAGIC, told]
+
+
+def read_hello(message: list[object]) -> PeerLimits:
+    """Return the limits that a hello tells; unknown keys are ignored.
+
+    Raises:
+        ProtocolError: It is no hello, or has no version in common.
+    """
+    if len(message) < 3 or message[:2] != [HELLO, MAGIC]:
+        raise ProtocolError("the first message is not a hello")
+    told = message[2]
+    if not isinstance(told, dict):
+        raise ProtocolError("the hello tells nothing")
+    versions = told.get("versions")
+    if not isinstance(versions, list) or VERSION not in versions:
+        offered = safe_repr(versions)
+        raise ProtocolError(f"the peer speaks versions {offered}, this side {VERSION}")
+    limits = told.get("limits", {})
+    if not isinstance(limits, dict):
+        raise ProtocolError("the hello's limits are not a map")
+    return PeerLimits(**{name: _told_limit(limits, name) for name in TOLD})
+
+
+def _told_limit(limits: dict[object, object], name: str) -> int:
+    value = limits.get(name, LEAST_TOLD[name])
+    if type(value) is not int or value < LEAST_TOLD[name]:
+        raise ProtocolError(
+            f"the hello tells {name}={safe_repr(value)}, the least is "
+            f"{LEAST_TOLD[name]}"
+        )
+    return value
+
+
+def is_id(value: object) -> bool:
+    """Whether `value` may be an id: an integer from 1 on."""
+    return type(value) is int and 0 < value <= MAX_ID
+
+
+def check_call(message: list[object]) -> None:
+    """Refuse a call of the wrong shape.
+
+    ``[CALL, question or null, target, name, args, kwargs?, options?]``
+    """
+    if len(message) < 5:
+        raise _wrong("call", message)
+    _, question, target, name, args = message[:5]
+    kwargs = message[5] if len(message) > 5 else {}
+    options = message[6] if len(message) > 6 else {}
+    if not (
+        (question is None or is_id(question))
+        and (target == 0 or is_id(target))
+        and type(target) is int
+        and type(name) is str
+        and type(args) is list
+        and type(kwargs) is dict
+        and type(options) is dict
+        and all(type(key) is str for key in kwargs)
+    ):
+        raise _wrong("call", message)
+
+
+def check_answer(message: list[object]) -> None:
+    """Refuse an answer of the wrong shape: ``[ANSWER, question, [value]]``.
+
+    The value stands in an array, as arguments do: user's values always begin two
+    levels down.
+    """
+    if (
+        len(message) < 3
+        or not is_id(message[1])
+        or type(message[2]) is not list
+        or len(message[2]) != 1
+    ):
+        raise _wrong("answer", message)
+
+
+def check_error(message: list[object]) -> None:
+    """Refuse an error answer of the wrong shape.
+
+    ``[ERROR, question, type, message, parents, args, traceback?, details?]``
+    """
+    if len(message) < 6 or not is_id(message[1]):
+        raise _wrong("error", message)
+    name, text, parents, args = message[2:6]
+    traceback = message[6] if len(message) > 6 else None
+    details = message[7] if len(message) > 7 else {}
+    if not (
+        type(name) is str
+        and type(text) is str
+        and type(parents) is list
+        and all(type(parent) is str for parent in parents)
+        and type(args) is list
+        and (traceback is None or type(traceback) is str)
+        and type(details) is dict
+    ):
+        raise _wrong("error", message)
+
+
+def read_release(message: list[object]) -> list[tuple[int, int]]:
+    """Return the ``(id, count)`` pairs of ``[RELEASE, id, count, id, count, ...]``."""
+    numbers = message[1:]
+    if len(numbers) % 2 or not all(map(is_id, numbers)):
+        raise _wrong("release", message)
+    return list(zip(numbers[::2], numbers[1::2], strict=True))  # type: ignore[arg-type]
+
+
+def read_chunk(message: list[object]) -> tuple[int, bytes]:
+    """Return the bulk id and the bytes of ``[CHUNK, bulk, bytes]``."""
+    if len(message) < 3 or not is_id(message[1]) or type(message[2]) is not bytes:
+        raise _wrong("chunk", message)
+    return message[1], message[2]  # type: ignore[return-value]
+
+
+def read_goodbye(message: list[object]) -> str:
+    """Return the reason of ``[GOODBYE, text]``, printable."""
+    if len(message) < 2 or type(message[1]) is not str:
+        raise _wrong("goodbye", message)
+    return printable(message[1])
+
+
+def _wrong(what: str, message: list[object]) -> ProtocolError:
+    return ProtocolError(f"a {what} of the wrong shape: {safe_repr(message)}")
