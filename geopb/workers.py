@@ -101,8 +101,7 @@ class WorkerPool:
         """
         self.jobs.append((job, argument))
         if not self._scheduled:
-            self._scheduled = True
-            self.hub.loop.run_callback(self._pump)
+            self._schedule()
 
     def submit_function(self, function: Callable[[], object]) -> None:
         """Have ``function()`` run soon, by the same rules."""
@@ -115,19 +114,31 @@ class WorkerPool:
         self._idle.append(worker)
         return bool(self.hub.switch())
 
+    def _schedule(self) -> None:
+        self._scheduled = True
+        self.hub.loop.run_callback(self._pump)
+
     def _pump(self) -> None:
         """Run jobs, in the hub: wake a worker for them, another when that blocks."""
-        until = monotonic() + _TURN
-        while self.jobs:
-            worker = self._idle_worker()
-            self.running = worker
-            worker.switch(True)
-            self.running = None
-            its_share = bool(self._idle) and self._idle[-1] is worker
-            if self.jobs and (its_share or monotonic() > until):
-                self.hub.loop.run_callback(self._pump)
-                return
         self._scheduled = False
+        begun = 0.0
+        try:
+            while self.jobs:
+                worker = self._idle_worker()
+                self.running = worker
+                worker.switch(True)
+                if not self.jobs:
+                    return
+                # Some are left: the worker blocked, or has run its share.
+                now = monotonic()
+                begun = begun or now
+                if (self._idle and self._idle[-1] is worker) or now - begun > _TURN:
+                    return
+        finally:
+            self.running = None
+            # Also when a KeyboardInterrupt ends this: what waits must still run.
+            if self.jobs and not self._scheduled:
+                self._schedule()
 
     def _idle_worker(self) -> Worker:
         while True:

@@ -53,7 +53,10 @@ class Host(Line, Protocol):
     """Who runs a broker: the connection."""
 
     def wake(self) -> None:
-        """There are bytes to take; called again only after they were taken."""
+        """There are bytes to take; called again only after all were taken."""
+
+    def hurry(self) -> None:
+        """There are many bytes to take by now."""
 
     def opened(self) -> None:
         """The peer's hello is in."""
@@ -92,14 +95,14 @@ class Broker:
         self.imports = Imports(host, limits.max_references)
         self.questions = Questions()
         self._objects = Objects(host, self.exports, self.imports, limits)
-        self._post = Post(self._objects, self.exports, host.wake)
+        self.post = Post(self._objects, self.exports, host)
         self._intake = Intake(self._objects, self.imports, limits, clock)
         self._find_class = find_class
         self._act = self._ACTS[State.OPENING]
 
     def begin(self) -> None:
         """Send the hello; to be called once, first."""
-        self._post.send(messages.hello(self.limits.told()))
+        self.post.send(messages.hello(self.limits.told()))
 
     # -- calls out -----------------------------------------------------------------
 
@@ -127,7 +130,7 @@ class Broker:
         except Exception as error:
             promise.settle(None, failure_of(error.with_traceback(None)))
             return
-        self.questions.ask(number, promise)
+        self.questions[number] = promise
 
     def call_only(
         self, target: int, name: str, args: tuple[Any, ...], kwargs: dict[str, Any]
@@ -146,9 +149,9 @@ class Broker:
     ) -> None:
         head: list[object] = [messages.CALL, number, target, name]
         if nested:
-            self._post.send_values(head, args, kwargs, [{messages.NESTED: True}])
+            self.post.send_values(head, args, kwargs, [{messages.NESTED: True}])
         else:
-            self._post.send_values(head, args, kwargs or None)
+            self.post.send_values(head, args, kwargs or None)
 
     # -- answers out ---------------------------------------------------------------
 
@@ -157,7 +160,7 @@ class Broker:
         if call.question is None or self.state is State.CLOSED:
             return
         try:
-            self._post.send_values([messages.ANSWER, call.question], (value,))
+            self.post.send_values([messages.ANSWER, call.question], (value,))
         except Exception as error:
             self.fail(call, error)
 
@@ -166,25 +169,21 @@ class Broker:
     ) -> None:
         """Answer a call with an exception; never fails itself."""
         if call.question is not None and self.state is not State.CLOSED:
-            self._post.send_report(
+            self.post.send_report(
                 call.question, report_of(error, with_traceback=with_traceback)
             )
 
     # -- sending -------------------------------------------------------------------
 
-    def take(self) -> bytes:
-        """Return bytes to send now; none when nothing waits, then `wake` follows."""
-        return self._post.take()
-
     @property
     def unsent(self) -> int:
         """Bytes that wait to be taken."""
-        return self._post.outbox.unsent
+        return self.post.outbox.unsent
 
     @property
     def peer_limits(self) -> messages.PeerLimits:
         """The limits that the peer told; the least there are before its hello."""
-        return self._post.peer_limits
+        return self.post.peer_limits
 
     # -- ending ---------------------------------------------------------------------
 
@@ -192,12 +191,12 @@ class Broker:
         """Give the peer's object back that a dropped reference stood for."""
         count = self.imports.forget(entry)
         if count and self.state in (State.OPENING, State.OPEN):
-            self._post.send([messages.RELEASE, entry.number, count])
+            self.post.send([messages.RELEASE, entry.number, count])
 
     def say_goodbye(self, reason: str) -> None:
         """Tell the peer that nothing more will come, and why."""
         if self.state is not State.CLOSED:
-            self._post.send([messages.GOODBYE, printable(reason, 1000)])
+            self.post.send([messages.GOODBYE, printable(reason, 1000)])
 
     def close(self, lost: Exception, *, quiet: bool = False) -> None:
         """End: fail all that is pending with `lost`, forget all tables.
@@ -209,7 +208,7 @@ class Broker:
         self._enter(State.CLOSED)
         self.exports.clear()
         self.imports.clear()
-        self._post.outbox.clear()
+        self.post.outbox.clear()
         self._intake.clear()
         for promise in self.questions.take_all():
             promise.settle(None, Failure(lost), quiet=quiet)
@@ -225,30 +224,36 @@ class Broker:
         """
         if self.state is State.CLOSED:
             return
-        for message in self._intake.read(data):
-            self._receive_message(message)
+        read = self._intake.read
+        for body in self._intake.cut(data):
+            message = read(body) if type(body) is bytes else self._chunk(body)
+            if type(message) is list:
+                kind = message[0]
+                act = self._act.get(kind) if type(kind) is int else None
+                if act is None:
+                    raise ProtocolError(
+                        f"a message of kind {safe_repr(kind, 20)} "
+                        f"while {self.state.value}"
+                    )
+                act(self, message)
+            elif isinstance(message, Refused):
+                self._fail_one(message)
+        self._intake.check()
 
     @property
     def in_the_middle(self) -> bool:
         """Whether the stream would end inside a message if it ended now."""
         return self._intake.in_the_middle
 
-    def _receive_message(self, message: list[Any] | Refused) -> None:
-        if isinstance(message, Refused):
-            self._fail_one(message)
-            return
-        kind = message[0]
-        act = self._act.get(kind) if type(kind) is int else None
-        if act is None:
-            raise ProtocolError(
-                f"a message of kind {safe_repr(kind, 20)} while {self.state.value}"
-            )
-        act(self, message)
+    def _chunk(self, part: Any) -> list[Any] | Refused | None:
+        if self.state is not State.OPEN:
+            raise ProtocolError(f"a chunk while {self.state.value}")
+        return self._intake.add_chunk(part)
 
     def _fail_one(self, refused: Refused) -> None:
         """Fail the one call that a refused message belongs to."""
         for number in refused.theirs:
-            self._post.send([messages.RELEASE, number, 1])
+            self.post.send([messages.RELEASE, number, 1])
         kind, question = refused.head[0], refused.head[1]
         if self.state is State.OPEN and type(kind) is int:
             if kind == messages.CALL and (question is None or messages.is_id(question)):
@@ -263,14 +268,14 @@ class Broker:
         peer_limits = messages.read_hello(message)
         self._enter(State.OPEN)
         self._objects.opened(peer_limits.max_references)
-        self._post.opened(peer_limits)
+        self.post.opened(peer_limits)
         self._host.opened()
 
     def _on_call(self, message: list[Any]) -> None:
         messages.check_call(message)
         _, question, number, name, args = message[:5]
         kwargs = message[5] if len(message) > 5 else {}
-        options = message[6] if len(message) > 6 else {}
+        nested = len(message) > 6 and message[6].get(messages.NESTED) is True
         target = self.exports.find(number)
         if target is None:
             self._refuse_call(question, InsecureJelly(unknown_reference(number)))
@@ -280,11 +285,11 @@ class Broker:
             self._refuse_call(question, error)
         else:
             call = IncomingCall(self, question, target, name, args, kwargs)
-            self._host.start(call, nested=options.get(messages.NESTED) is True)
+            self._host.start(call, nested=nested)
 
     def _refuse_call(self, question: int | None, error: Exception) -> None:
         if question is not None:
-            self._post.send_report(question, report_of(error))
+            self.post.send_report(question, report_of(error))
 
     def _on_answer(self, message: list[Any]) -> None:
         messages.check_answer(message)
@@ -309,9 +314,8 @@ class Broker:
             self.exports.release(number, count)
 
     def _on_chunk(self, message: list[Any]) -> None:
-        whole = self._intake.add_chunk(message)
-        if whole is not None:
-            self._receive_message(whole)
+        # One whose bytes are not the plain rest of its frame (see `chunk_head`).
+        raise ProtocolError(f"a chunk of the wrong shape: {safe_repr(message)}")
 
     def _on_goodbye(self, message: list[Any]) -> None:
         reason = messages.read_goodbye(message)
@@ -319,7 +323,7 @@ class Broker:
         self._host.parted(reason)
 
     def _asked(self, number: int) -> Answerable:
-        promise = self.questions.answered(number)
+        promise = self.questions.pop(number, None)
         if promise is None:
             raise ProtocolError(f"an answer to question {number}, which is not open")
         return promise

@@ -59,34 +59,26 @@ class IncomingCall:
         return f"<IncomingCall {self.question} {self.name}>"
 
 
-class Questions:
-    """Ids of calls that are not answered yet, with their promises."""
+class Questions(dict[int, Answerable]):
+    """Calls that are not answered yet: ids with their promises.
 
-    __slots__ = ("_next", "_pending")
+    Attributes:
+        last: The id allotted last; none is used twice in a connection.
+    """
+
+    __slots__ = ("last",)
 
     def __init__(self) -> None:
-        self._next = 1
-        self._pending: dict[int, Answerable] = {}
-
-    def __len__(self) -> int:
-        return len(self._pending)
+        super().__init__()
+        self.last = 0
 
     def next(self) -> int:
-        """Allot an id; never used twice in a connection."""
-        number = self._next
-        self._next = number + 1
-        return number
-
-    def ask(self, number: int, answerable: Answerable) -> None:
-        """Remember who waits for the answer."""
-        self._pending[number] = answerable
-
-    def answered(self, number: int) -> Answerable | None:
-        """Take out who waits for the answer, None for an id that nobody asked."""
-        return self._pending.pop(number, None)
+        """Allot an id."""
+        self.last += 1
+        return self.last
 
     def take_all(self) -> list[Answerable]:
         """Take out all that wait, in the order of their calls."""
-        pending = list(self._pending.values())
-        self._pending.clear()
+        pending = list(self.values())
+        self.clear()
         return pending

@@ -26,13 +26,30 @@ class Waiting:
 
 
 class _Assembly:
-    __slots__ = ("data", "length", "slot", "waiting")
+    """The pieces of one bulk."""
+
+    __slots__ = ("left", "pieces", "slot", "small", "waiting")
 
     def __init__(self, length: int, slot: BulkSlot | None, waiting: Waiting | None):
-        self.length = length
+        self.left = length
         self.slot = slot
         self.waiting = waiting
-        self.data = bytearray()
+        self.pieces: list[memoryview | bytearray] = []
+        #: Where small pieces are collected: the last of `pieces`, or None.
+        self.small: bytearray | None = None
+
+    def add(self, part: memoryview) -> None:
+        """Keep a part. It is a view of what was read at once, which it keeps alive."""
+        if len(part) * 2 >= len(part.obj):  # type: ignore[arg-type]
+            self.pieces.append(part)
+            self.small = None
+        else:
+            # A copy: one byte must not hold all that came with it, nor a
+            # million of bytes a million of objects.
+            if self.small is None:
+                self.small = bytearray()
+                self.pieces.append(self.small)
+            self.small += part
 
 
 class Inbox:
@@ -59,8 +76,13 @@ class Inbox:
         """Take bulk of a refused message off the line and throw it away."""
         self._announce(number, length, None, None)
 
-    def add(self, number: int, data: bytes) -> Waiting | None:
-        """Take a chunk; return its message if that is complete now.
+    def add(self, number: int, part: memoryview, left: int) -> Waiting | None:
+        """Take a part of a chunk; return its message if that is complete now.
+
+        Args:
+            number: The bulk's id.
+            part: Bytes of it.
+            left: How many more bytes this chunk will bring.
 
         Raises:
             ProtocolError: Bulk that was not announced, or more than announced.
@@ -68,18 +90,14 @@ class Inbox:
         assembly = self._by_id.get(number)
         if assembly is None:
             raise ProtocolError(f"a chunk of bulk {number}, which was not announced")
+        assembly.left -= len(part)
+        if assembly.left < left:
+            raise ProtocolError(f"bulk {number} is longer than announced")
         if assembly.waiting is None:
-            assembly.length -= len(data)
-            self._open -= len(data)
-            done = assembly.length <= 0
-            over = assembly.length < 0
+            self._open -= len(part)
         else:
-            assembly.data += data
-            done = len(assembly.data) >= assembly.length
-            over = len(assembly.data) > assembly.length
-        if over or not data:
-            raise ProtocolError(f"bulk {number} is not as long as announced")
-        if not done:
+            assembly.add(part)
+        if assembly.left:
             return None
         del self._by_id[number]
         return self._complete(assembly)
@@ -104,7 +122,7 @@ class Inbox:
         if waiting is None or slot is None:
             return None
         try:
-            slot.fill(assembly.data)
+            slot.fill(assembly.pieces)
         except DecodeRefused as error:
             waiting.refusal = error
         waiting.missing -= 1

@@ -6,7 +6,7 @@ that a message waits for. Never acts on a message. Called by the broker alone.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator
+from collections.abc import Callable
 from dataclasses import dataclass, field
 from typing import Any
 
@@ -15,9 +15,8 @@ from geopb.broker.references import Imports
 from geopb.errors import Error, InsecureJelly, LimitExceeded, ProtocolError
 from geopb.jelly.decode import Finder, Unjellier
 from geopb.limits import Limits
-from geopb.wire import messages
 from geopb.wire.codec import DecodeRefused
-from geopb.wire.framing import FrameReader
+from geopb.wire.framing import ChunkPart, FrameReader
 
 
 @dataclass(slots=True)
@@ -44,6 +43,8 @@ class Intake:
         self._imports = imports
         self._inbox = Inbox(limits.max_message_size)
         self._frames = FrameReader(limits.max_structure_size)
+        #: Cuts what arrives into bodies and parts of chunks.
+        self.cut = self._frames.feed
         self._unjellier = Unjellier(finder, limits, clock)
 
     @property
@@ -56,33 +57,38 @@ class Intake:
         """Bulk that is announced and not complete."""
         return len(self._inbox)
 
-    def read(self, data: bytes) -> Iterator[list[Any] | Refused]:
-        """Yield the messages that `data` completes.
+    def check(self) -> None:
+        """Raise what is wrong with the stream behind the last bodies, if it is."""
+        if self._frames.refusal is not None:
+            raise self._frames.refusal
+
+    def read(self, body: bytes) -> list[Any] | Refused | None:
+        """Return the message that `body` is; None if it waits for its bulk.
 
         Raises:
-            ProtocolError, LimitExceeded: The stream cannot be gone on with.
+            ProtocolError: It is none.
         """
         reader = self._unjellier
-        for body in self._frames.feed(data):
-            try:
-                message = reader.read(body)
-            except (DecodeRefused, LimitExceeded) as error:
-                self._imports.refuse()
-                yield self._salvage(body, error)
-                continue
+        try:
+            message = reader.read(body)
+        except (DecodeRefused, LimitExceeded) as error:
+            self._imports.refuse()
+            return self._salvage(body, error)
+        if type(message) is not list or not message:
+            raise ProtocolError("a message that is no array")
+        if reader.used:
             if reader.theirs:
                 self._imports.accept(reader.theirs)
-            if type(message) is not list or not message:
-                raise ProtocolError("a message that is no array")
             if reader.slots:
                 self._inbox.expect(message, reader.slots)
-            else:
-                yield message
-        reader.forget()
+                reader.forget()
+                return None
+            reader.forget()
+        return message
 
-    def add_chunk(self, message: list[Any]) -> list[Any] | Refused | None:
-        """Take a chunk of bulk; return the message that it completes, if it does."""
-        waiting = self._inbox.add(*messages.read_chunk(message))
+    def add_chunk(self, part: ChunkPart) -> list[Any] | Refused | None:
+        """Take a part of a chunk; return the message that it completes, if it does."""
+        waiting = self._inbox.add(*part)
         if waiting is None:
             return None
         if waiting.refusal is not None:

@@ -8,15 +8,17 @@ and the connection (takes).
 from __future__ import annotations
 
 from collections import deque
+from typing import Any
 
 from geopb.jelly.encode import Bulk, Packed
 from geopb.limits import MINIMUM_MESSAGE_BYTES
-from geopb.wire import messages
-from geopb.wire.codec import encode
-from geopb.wire.framing import frame
+from geopb.wire.chunks import CHUNK_HEAD_BYTES, make_chunk_head
+from geopb.wire.framing import frame, frame_head
 
 #: Bulk bytes of one chunk: small calls wait for one such piece at the most.
 CHUNK_BYTES = 64 * 1024
+#: Chunks that go to the kernel in one piece.
+_CHUNKS_AT_ONCE = 4
 
 
 class _Group:
@@ -39,10 +41,12 @@ class _Sending:
         self.group = group
         self.position = 0
 
-    def next_frame(self) -> bytes:
-        piece = self.bulk.data[self.position : self.position + CHUNK_BYTES]
+    def next_chunk(self, size: int) -> tuple[bytes, memoryview]:
+        """Return the head of the next chunk, and its bytes: not copied yet."""
+        piece = memoryview(self.bulk.data)[self.position : self.position + size]
         self.position += len(piece)
-        return frame(encode([messages.CHUNK, self.bulk.id, piece]))
+        head = make_chunk_head(self.bulk.id, len(piece))
+        return frame_head(len(head) + len(piece)) + head, piece
 
 
 class Outbox:
@@ -54,24 +58,32 @@ class Outbox:
     __slots__ = (
         "_allowance",
         "_bulk_on_the_way",
+        "_bulk_unsent",
+        "_chunk_bytes",
         "_frames",
         "_max_bulk",
         "_sending",
         "_waiting",
+        "frames_size",
         "unsent",
     )
 
     def __init__(self) -> None:
-        self._frames: deque[bytes] = deque()
+        self._frames: list[bytes] = []
+        #: Bytes of the frames that wait.
+        self.frames_size = 0
+        #: Bytes that wait in all.
+        self.unsent = 0
         self._allowance: int | None = MINIMUM_MESSAGE_BYTES
         # Bulk is announced by its message. The peer bounds the sum of what is
         # announced and not finished, so a message waits here until it fits.
         self._max_bulk = 0
+        self._chunk_bytes = CHUNK_BYTES
         self._bulk_on_the_way = 0
         self._sending: deque[_Sending] = deque()
         self._waiting: deque[Packed] = deque()
-        #: Bytes that wait: frames, and bulk of all messages.
-        self.unsent = 0
+        #: Bytes of bulk, and of the messages that wait for their turn with it.
+        self._bulk_unsent = 0
 
     def __bool__(self) -> bool:
         """Whether there is something that may be sent now."""
@@ -79,9 +91,10 @@ class Outbox:
             return bool(self._frames) and len(self._frames[0]) <= self._allowance
         return bool(self._frames or self._sending)
 
-    def open(self, max_bulk: int) -> None:
+    def open(self, max_bulk: int, max_frame: int) -> None:
         """The peer's hello is in: all may leave, bulk up to what the peer holds."""
         self._allowance = None
+        self._chunk_bytes = min(CHUNK_BYTES, max_frame - CHUNK_HEAD_BYTES)
         self._max_bulk = max_bulk
         self._admit()
 
@@ -89,23 +102,30 @@ class Outbox:
         """Queue a message without bulk."""
         framed = frame(body)
         self._frames.append(framed)
+        self.frames_size += len(framed)
         self.unsent += len(framed)
 
     def add_packed(self, packed: Packed) -> None:
         """Queue a message with bulk."""
         self._waiting.append(packed)
-        self.unsent += len(packed.body) + _size(packed)
+        size = len(packed.body) + _size(packed)
+        self._bulk_unsent += size
+        self.unsent += size
         self._admit()
 
     def take(self) -> bytes:
         """Return the bytes to send next: all frames that wait and a piece of bulk."""
+        frames: list[Any] = self._frames
+        self._frames = []
         if self._allowance is not None:
-            return self._take_before_hello()
-        frames = list(self._frames)
-        self._frames.clear()
-        self.unsent -= sum(map(len, frames))
-        if self._sending:
-            frames.append(self._next_chunk())
+            frames = self._within_allowance(frames)
+        else:
+            self.frames_size = 0
+            self.unsent = self._bulk_unsent
+            for _ in range(_CHUNKS_AT_ONCE):
+                if not self._sending:
+                    break
+                frames += self._next_chunk()
         return frames[0] if len(frames) == 1 else b"".join(frames)
 
     def clear(self) -> None:
@@ -113,25 +133,27 @@ class Outbox:
         self._frames.clear()
         self._sending.clear()
         self._waiting.clear()
-        self._bulk_on_the_way = self.unsent = 0
+        self._bulk_on_the_way = self._bulk_unsent = 0
+        self.frames_size = self.unsent = 0
 
-    def _take_before_hello(self) -> bytes:
-        frames = []
+    def _within_allowance(self, frames: list[bytes]) -> list[bytes]:
         allowance = self._allowance or 0
-        while self._frames and len(self._frames[0]) <= allowance:
-            framed = self._frames.popleft()
-            allowance -= len(framed)
-            self.unsent -= len(framed)
-            frames.append(framed)
+        count = 0
+        while count < len(frames) and len(frames[count]) <= allowance:
+            allowance -= len(frames[count])
+            count += 1
         self._allowance = allowance
-        return b"".join(frames)
+        self._frames = frames[count:]
+        self.frames_size = sum(map(len, self._frames))
+        self.unsent = self.frames_size + self._bulk_unsent
+        return frames[:count]
 
-    def _next_chunk(self) -> bytes:
+    def _next_chunk(self) -> tuple[bytes, memoryview]:
         # In turns, so that a small bulk does not wait for a large one to end.
         sending = self._sending.popleft()
-        before = sending.position
-        chunk = sending.next_frame()
-        self.unsent -= sending.position - before
+        chunk = sending.next_chunk(self._chunk_bytes)
+        self._bulk_unsent -= len(chunk[1])
+        self.unsent -= len(chunk[1])
         if sending.position < len(sending.bulk.data):
             self._sending.append(sending)
             return chunk
@@ -148,6 +170,7 @@ class Outbox:
             if self._bulk_on_the_way + size > self._max_bulk:
                 return
             packed = self._waiting.popleft()
+            self._bulk_unsent -= len(packed.body)
             self.unsent -= len(packed.body)
             self.add(packed.body)
             self._bulk_on_the_way += size

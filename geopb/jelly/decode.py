@@ -8,7 +8,7 @@ Called by the broker, once for each frame.
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
 from functools import partial
 from typing import Any, Protocol
@@ -65,15 +65,15 @@ class BulkSlot(_Unhashable):
     kind: int
     value: object = None
 
-    def fill(self, data: bytearray) -> None:
+    def fill(self, pieces: Sequence[bytes | bytearray | memoryview]) -> None:
         """Set the value that the arrived bytes are. Raises DecodeRefused."""
         if self.kind == tags.BULK_BYTEARRAY:
-            self.value = data
+            self.value = bytearray().join(pieces)
         elif self.kind == tags.BULK_BYTES:
-            self.value = bytes(data)
+            self.value = b"".join(pieces)
         else:
             try:
-                self.value = data.decode()
+                self.value = b"".join(pieces).decode()
             except UnicodeDecodeError as error:
                 raise DecodeRefused(f"text that is not UTF-8: {error}") from None
 
@@ -104,6 +104,8 @@ class Unjellier:
         self._finder = finder
         self._limits = limits
         self._budget = HashBudget(clock)
+        #: Whether the last message left anything that `forget` lets go.
+        self.used = False
         self._again = False
         self._definitions: dict[int, Any] = {}
         #: Ids of the peer's objects in the last message, one entry for each time.
@@ -124,7 +126,8 @@ class Unjellier:
             DecodeRefused: It holds what may not cross, or is malformed.
             LimitExceeded: It passes a limit of this side.
         """
-        self.forget()
+        if self.used:
+            self.forget()
         try:
             # Plain data of the full depth passes; tags take levels of their own.
             message = self._shallow.decode(body)
@@ -165,8 +168,7 @@ class Unjellier:
 
     def forget(self) -> None:
         """Let go of what belongs to the last message."""
-        if not (self._again or self.theirs or self.slots or self._budget.spent):
-            return
+        self.used = False
         self._again = False
         self._definitions.clear()
         self._budget.reset()
@@ -200,6 +202,7 @@ class Unjellier:
 
     def _mine(self, content: Any, immutable: bool) -> object:
         number = _integer(content)
+        self.used = True
         self.theirs.append(number)
         return self._finder.found_theirs(number)
 
@@ -207,18 +210,22 @@ class Unjellier:
         return self._finder.found_ours(_integer(content))
 
     def _set(self, content: Any, immutable: bool) -> set[Any]:
+        self.used = True
         return self._budget.make_set(_list(content))
 
     def _frozenset(self, content: Any, immutable: bool) -> frozenset[Any]:
+        self.used = True
         return frozenset(self._budget.make_set(_list(content)))
 
     def _map(self, content: Any, immutable: bool) -> dict[Any, Any]:
+        self.used = True
         flat = _list(content)
         if len(flat) % 2:
             raise DecodeRefused("a map with a key and no value")
         return self._budget.make_dict(flat[::2], flat[1::2])
 
     def _define(self, content: Any, immutable: bool) -> Any:
+        self.used = True
         pair = _list(content)
         if len(pair) != 2 or type(pair[1]) not in (list, dict):
             raise DecodeRefused("a definition of neither a list nor a dict")
@@ -229,13 +236,14 @@ class Unjellier:
         return pair[1]
 
     def _once_more(self, content: Any, immutable: bool) -> _Again:
-        self._again = True
+        self.used = self._again = True
         return _Again(_integer(content))
 
     def _bulk(self, content: Any, immutable: bool) -> BulkSlot:
         slot = BulkSlot(*_bulk_fields(content))
         if slot.kind not in (tags.BULK_BYTES, tags.BULK_BYTEARRAY, tags.BULK_TEXT):
             raise DecodeRefused(f"bulk of an unknown kind {slot.kind}")
+        self.used = True
         self.slots.append(slot)
         return slot
 

@@ -11,7 +11,7 @@ from __future__ import annotations
 
 import logging
 from contextvars import Context
-from time import monotonic, thread_time
+from time import thread_time
 from typing import Any
 
 import gevent
@@ -43,8 +43,6 @@ _log = logging.getLogger("geopb.connection")
 
 #: Bytes read at once: larger buffers are mapped anew each time.
 _READ_BYTES = 65536
-#: Seconds of reading without a turn for others, while bytes keep coming.
-_READ_TURN = 0.005
 #: Seconds to send answers that are due already after the peer has stopped sending.
 _LAST_FLUSH = 1.0
 
@@ -92,7 +90,7 @@ class Connection:
             find_class=options.registry.find_exception,
         )
         self._gate = Gate(self.broker)
-        self._writer = Writer(sock, self.broker.take, self._write_failed)
+        self._writer = Writer(sock, self.broker.post, self._write_failed)
         self.service = Service(self.broker, self._gate, options)
 
     # -- life ------------------------------------------------------------------------
@@ -117,7 +115,7 @@ class Connection:
 
     def close_when_idle(self, reason: str) -> None:
         """End as soon as no call runs; does not block."""
-        self.service.idle.rawlink(lambda _: gevent.spawn(self.close, reason))
+        self.service.when_idle(lambda: gevent.spawn(self.close, reason))
 
     def close(self, reason: str = "closed", timeout: float = 5.0) -> None:
         """Send what is queued, for up to `timeout` seconds, then end; idempotent.
@@ -145,24 +143,34 @@ class Connection:
             return PBConnectionLost(f"the connection to {self.peer} broke: {error}")
 
     def _feed_broker(self) -> Exception:
-        receive, recv, gate = self.broker.receive, self._sock.recv, self._gate
-        turn = monotonic()
+        readable = self._hub.loop.io(self._sock.fileno(), 1)
+        try:
+            return self._feed_broker_when(readable)
+        finally:
+            readable.stop()
+            readable.close()
+
+    def _feed_broker_when(self, readable: Any) -> Exception:
+        """Feed the broker whenever `readable` says so, to the end."""
+        broker, recv, gate = self.broker, self._sock.recv, self._gate
+        wait = self._hub.wait
         while True:
+            # Waited for here, and not in recv(), which tries first: that try finds
+            # nothing each time a peer waits for our answer, and while bytes keep
+            # coming it would not let others have their turn.
+            wait(readable)
             data = recv(_READ_BYTES)
             if not data:
                 break
-            receive(data)
+            broker.receive(data)
             # The wait for more must not keep these alive.
             del data
-            gate.let_in()
-            if self.broker.state is State.PARTED:
+            if gate.waiting:
+                gate.let_in()
+            if broker.state is State.PARTED:
                 reason = self._parting
                 return PBConnectionLost(f"{self.peer} closed the connection: {reason}")
-            # recv() does not yield while bytes are there: others wait meanwhile.
-            if monotonic() - turn > _READ_TURN:
-                gevent.sleep(0)
-                turn = monotonic()
-        if self.broker.in_the_middle:
+        if broker.in_the_middle:
             return PBConnectionLost(f"{self.peer} went in the middle of a message")
         return PBConnectionLost(f"{self.peer} closed the connection")
 
@@ -207,6 +215,10 @@ class Connection:
         """Have what waits sent at the end of this turn of the loop."""
         self._writer.wake()
 
+    def hurry(self) -> None:
+        """Have what waits sent now: it is much."""
+        self._writer.send_at_once()
+
     def opened(self) -> None:
         """The peer's hello is in."""
         self._gate.opened()
@@ -226,7 +238,12 @@ class Connection:
         self, target: int, name: str, args: tuple[Any, ...], kwargs: dict[str, Any]
     ) -> Promise[Any]:
         """Send a call; return its promise. See `RemoteReference.callRemote`."""
-        nested = self._enter()
+        # Looked at here and not in a function of its own: every call passes.
+        gate = self._gate
+        if self.lost is None and not gate.crowded() and get_hub() is self._hub:
+            nested = False
+        else:
+            nested = self._enter()
         promise: Promise[Any] = Promise()
         self.broker.call(target, name, args, kwargs, promise, nested=nested)
         return promise

@@ -25,7 +25,8 @@ class Gate:
         # Before the hello only the first questions can be asked: let them pass.
         self._room = 2**31
         self._hub = get_hub()
-        self._waiting: deque[Waiter[None]] = deque()
+        #: Greenlets that wait for room, the first first.
+        self.waiting: deque[Waiter[None]] = deque()
         self._closed = False
 
     def opened(self) -> None:
@@ -57,19 +58,17 @@ class Gate:
 
     def let_in(self) -> None:
         """Wake as many as there is room for. Called when some may have come free."""
-        if not self._waiting:
-            return
         room = self._room - len(self._broker.questions)
         if self.flooded():
             room = 0
-        for _ in range(min(max(room, 0), len(self._waiting))):
-            self._hub.loop.run_callback(self._waiting.popleft().switch, None)
+        for _ in range(min(max(room, 0), len(self.waiting))):
+            self._hub.loop.run_callback(self.waiting.popleft().switch, None)
 
     def close(self) -> None:
         """Wake all: the connection has ended."""
         self._closed = True
-        while self._waiting:
-            self._hub.loop.run_callback(self._waiting.popleft().switch, None)
+        while self.waiting:
+            self._hub.loop.run_callback(self.waiting.popleft().switch, None)
 
     def flooded(self) -> bool:
         """Whether more waits to be sent than the high-water mark."""
@@ -77,12 +76,12 @@ class Gate:
 
     def _wait(self) -> None:
         waiter: Waiter[None] = Waiter(self._hub)
-        self._waiting.append(waiter)
+        self.waiting.append(waiter)
         try:
             waiter.get()
         except BaseException:
-            if waiter in self._waiting:
-                self._waiting.remove(waiter)
+            if waiter in self.waiting:
+                self.waiting.remove(waiter)
             else:
                 # It had been let in: the room is another's.
                 self.let_in()

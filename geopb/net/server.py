@@ -174,7 +174,7 @@ def refuse_tls(address: Address, ssl_context: Any) -> None:
 
 def _finish(connection: Connection, until: float | None) -> None:
     left = None if until is None else max(0.0, until - monotonic())
-    connection.service.idle.wait(left)
+    connection.service.wait_until_idle(left)
     connection.close("the server is stopping")
 
 

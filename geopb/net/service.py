@@ -7,6 +7,7 @@ raises becomes an answer and a log record. Called by the connection.
 from __future__ import annotations
 
 import logging
+from collections.abc import Callable
 from contextvars import Context
 from typing import Any
 
@@ -28,6 +29,8 @@ _log = logging.getLogger("geopb")
 
 #: Nested calls may take so many times the limit: beyond it they are refused.
 _NESTED_SHARE = 2
+#: What a method may return to be answered when that ends.
+_LATER = (Promise, AsyncResult, Greenlet)
 _DISPATCH = Referenceable.remoteMessageReceived.__code__
 
 
@@ -36,9 +39,7 @@ class Service:
 
     def __init__(self, broker: Broker, gate: Gate, options: Options) -> None:
         self.running = 0
-        #: Set while no call runs.
-        self.idle = Event()
-        self.idle.set()
+        self._idle_links: list[Callable[[], object]] = []
         self._broker = broker
         self._gate = gate
         self._options = options
@@ -54,9 +55,23 @@ class Service:
             self._broker.fail(call, error)
             return
         self.running += 1
-        if self.running == 1:
-            self.idle.clear()
         self._pool.submit(self._serve, call)
+
+    def when_idle(self, link: Callable[[], object]) -> None:
+        """Have ``link()`` called once no call runs, at once if none does.
+
+        It must not raise or switch greenlets.
+        """
+        if self.running:
+            self._idle_links.append(link)
+        else:
+            link()
+
+    def wait_until_idle(self, timeout: float | None) -> bool:
+        """Block until no call runs; False if `timeout` seconds passed before."""
+        idle = Event()
+        self.when_idle(idle.set)
+        return bool(idle.wait(timeout))
 
     def _serve(self, call: IncomingCall) -> None:
         """Run a call and answer it; runs in a worker."""
@@ -73,7 +88,7 @@ class Service:
                 # Whoever killed this greenlet waits for its end.
                 raise
         else:
-            if isinstance(result, Promise | AsyncResult | Greenlet):
+            if isinstance(result, _LATER):
                 result.rawlink(
                     lambda ended: self._pool.submit(self._late, (call, ended))
                 )
@@ -105,8 +120,10 @@ class Service:
 
     def _done(self) -> None:
         self.running -= 1
-        if not self.running:
-            self.idle.set()
+        if not self.running and self._idle_links:
+            links, self._idle_links = self._idle_links, []
+            for link in links:
+                link()
 
     def _log_failure(self, call: IncomingCall, error: BaseException) -> None:
         if isinstance(error, Error):

@@ -9,7 +9,7 @@ times out. Called by the connection.
 from __future__ import annotations
 
 from collections.abc import Callable
-from typing import Any
+from typing import Any, Protocol
 
 import gevent
 from gevent import get_hub, socket
@@ -22,42 +22,69 @@ from geopb.workers import worker_pool
 _AT_ONCE = 256 * 1024
 
 
+class Outgoing(Protocol):
+    """What is to be sent: a broker's post."""
+
+    def take(self) -> bytes:
+        """Return the next bytes, none when nothing waits."""
+
+    #: Whether there is more to take; when not, `Writer.wake` will be called.
+    more: bool
+
+
 class Writer:
-    """Sends what `take` gives, in order.
+    """Sends what `outgoing` gives, in order.
 
     Args:
         sock: The connection's socket.
-        take: Returns the next bytes, none when nothing waits.
+        outgoing: What is to be sent.
         failed: Called once with the error when the socket is broken.
     """
+
+    __slots__ = (
+        "_busy",
+        "_callback",
+        "_closed",
+        "_failed",
+        "_flushed",
+        "_left",
+        "_outgoing",
+        "_pool",
+        "_run_callback",
+        "_sock",
+    )
 
     def __init__(
         self,
         sock: socket.socket,
-        take: Callable[[], bytes],
+        outgoing: Outgoing,
         failed: Callable[[OSError], None],
     ) -> None:
         self._sock = sock
-        self._take = take
+        self._outgoing = outgoing
         self._failed = failed
-        self._loop = get_hub().loop
+        self._run_callback = get_hub().loop.run_callback
+        self._callback = self.send_at_once
         self._pool = worker_pool()
         #: What the kernel did not take of the last bytes.
         self._left: memoryview | None = None
-        #: A worker has the role: the hub must not write.
+        #: A worker has the role: nobody else may write.
         self._busy = False
         self._closed = False
-        self._idle = Event()
-        self._idle.set()
+        #: Those that wait until all is sent.
+        self._flushed: list[Event] = []
 
     def wake(self) -> None:
         """Send soon: all that is queued in this turn of the loop goes out together."""
-        self._idle.clear()
-        self._loop.run_callback(self._send_at_once)
+        self._run_callback(self._callback)
 
     def flush_within(self, timeout: float) -> bool:
         """Wait until all is sent, for up to `timeout` seconds; False if it is not."""
-        return bool(self._idle.wait(timeout))
+        if self._closed or not (self._busy or self._outgoing.more):
+            return True
+        flushed = Event()
+        self._flushed.append(flushed)
+        return bool(flushed.wait(timeout))
 
     def say(self, text: bytes) -> None:
         """Send text in place of the protocol, as far as the kernel takes it."""
@@ -72,21 +99,24 @@ class Writer:
         if self._closed:
             return
         self._closed = True
-        self._idle.set()
+        self._all_sent()
         try:
             self._sock.shutdown(socket.SHUT_RDWR)
         except OSError:
             # Not connected any more: that is what was wanted.
             return
 
-    def _send_at_once(self) -> None:
-        """Send what the kernel takes without waiting; runs in the hub."""
+    def send_at_once(self) -> None:
+        """Send what the kernel takes without waiting. Never switches greenlets.
+
+        Runs in the hub, at the end of a turn; or in the greenlet that has just queued
+        so much that the peer should begin with it: it cannot be interrupted here.
+        """
         sent = 0
         while not (self._busy or self._closed):
-            data = self._take()
+            data = self._outgoing.take()
             if not data:
-                self._idle.set()
-                return
+                break
             try:
                 count = _send_now(self._sock, data)
             except BlockingIOError:
@@ -94,19 +124,23 @@ class Writer:
             except OSError as error:
                 self._broken(error)
                 return
-            sent += count
             if count < len(data):
                 self._left = memoryview(data)[count:]
+            elif not self._outgoing.more:
+                break
+            sent += count
             if self._left is not None or sent > _AT_ONCE:
                 self._busy = True
                 self._pool.submit_function(self._send_waiting)
+        if self._flushed and not self._busy:
+            self._all_sent()
 
     def _send_waiting(self) -> None:
         """Send all that waits, waiting for the kernel; runs in a worker."""
         sent = 0
         try:
             while not self._closed:
-                data = self._left or self._take()
+                data = self._left or self._outgoing.take()
                 self._left = None
                 if not data:
                     break
@@ -119,7 +153,12 @@ class Writer:
             self._broken(error)
         finally:
             self._busy = False
-            self._idle.set()
+            self._all_sent()
+
+    def _all_sent(self) -> None:
+        flushed, self._flushed = self._flushed, []
+        for event in flushed:
+            event.set()
 
     def _broken(self, error: OSError) -> None:
         if not self._closed:

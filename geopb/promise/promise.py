@@ -12,7 +12,7 @@ from collections.abc import Callable, Iterable, Mapping
 from contextvars import copy_context
 from typing import Any, Generic, Self, TypeVar, cast
 
-from gevent import Greenlet, GreenletExit
+from gevent import Greenlet, GreenletExit, get_hub
 from gevent.event import AsyncResult
 
 from geopb.failure import Failure, failure_of
@@ -34,21 +34,16 @@ class Promise(Waitable, Generic[T_co]):
     For use in the thread of its hub; any number of greenlets may wait.
     """
 
-    __slots__ = (
-        "_dependents",
-        "_failure",
-        "_handlers",
-        "_unhandled",
-        "_value",
-    )
+    # The state that most promises never leave stands on the class: a promise is made
+    # for each call.
+    _value: Any = _UNSET
+    _failure: Failure | None = None
+    _handlers: deque[Step] | None = None
+    _dependents: deque[Callable[[], object]] | None = None
+    _unhandled: Unhandled | None = None
 
     def __init__(self) -> None:
-        Waitable.__init__(self)
-        self._value: Any = _UNSET
-        self._failure: Failure | None = None
-        self._handlers: deque[Step] | None = None
-        self._dependents: deque[Callable[[], object]] | None = None
-        self._unhandled: Unhandled | None = None
+        self._hub = get_hub()
 
     # -- waiting ---------------------------------------------------------------------
 
@@ -206,7 +201,7 @@ class Promise(Waitable, Generic[T_co]):
             RuntimeError: It has been set already.
         """
         self._claim()
-        if isinstance(value, Promise | AsyncResult | Greenlet):
+        if isinstance(value, _FOLLOWED):
             self._follow(value, self._end)
         else:
             self._end(value, None)
@@ -224,8 +219,14 @@ class Promise(Waitable, Generic[T_co]):
         self, value: object, failure: Failure | None = None, *, quiet: bool = False
     ) -> None:
         """End with `value` or `failure`: for the broker. Does not switch greenlets."""
-        self._value = None
-        self._end(value, failure, quiet=quiet)
+        if failure is None and self._handlers is None and self._dependents is None:
+            # Most answers: nobody has chained on it.
+            self._value = value
+            self._ready = True
+            if self._links:
+                self._call_links_soon()
+        else:
+            self._end(value, failure, quiet=quiet)
 
     def _claim(self) -> None:
         if self._value is not _UNSET:
@@ -267,7 +268,7 @@ class Promise(Waitable, Generic[T_co]):
                 if isinstance(error, GreenletExit):
                     killed = error
                 continue
-            if isinstance(result, Promise | AsyncResult | Greenlet):
+            if isinstance(result, _FOLLOWED):
                 self._follow(result, self._end)
                 break
             if isinstance(result, Failure):
@@ -316,6 +317,10 @@ class Promise(Waitable, Generic[T_co]):
         if self._failure is not None:
             return f"<Promise at {id(self):#x} {self._failure!r}>"
         return f"<Promise at {id(self):#x} value of {type(self._value).__name__}>"
+
+
+#: What a promise follows when it is set to it, or a handler returns it.
+_FOLLOWED = (Promise, AsyncResult, Greenlet)
 
 
 def outcome(other: Any) -> tuple[Any, Failure | None]:

@@ -39,14 +39,11 @@ class Timeout(gevent.Timeout, TimeoutError):
 class Waitable:
     """Something that becomes ready, and that greenlets of its thread wait for."""
 
-    __slots__ = ("__weakref__", "_hub", "_links", "_ready", "_waits_for")
-
-    def __init__(self) -> None:
-        self._hub = get_hub()
-        self._ready = False
-        self._links: list[Callable[[Any], object]] | None = None
-        #: What this one cannot become ready before.
-        self._waits_for: tuple[Waitable, ...] = ()
+    _hub: Any
+    _ready = False
+    _links: list[Callable[[Any], object]] | None = None
+    #: What this one cannot become ready before.
+    _waits_for: tuple[Waitable, ...] = ()
 
     def ready(self) -> bool:
         """Whether the end of the chain is reached; handlers added later run again."""
@@ -74,6 +71,9 @@ class Waitable:
             raise RuntimeError("a promise can be waited for in its own thread only")
         handled = handling.get()
         if handled is None:
+            if timeout is None:
+                self._block()
+                return True
             return self._wait_until_ready(timeout)
         if self._depends_on(handled):
             raise RuntimeError("a handler waits for the promise that waits for it")
@@ -85,24 +85,34 @@ class Waitable:
             handled._waits_for = before
 
     def _wait_until_ready(self, timeout: float | None) -> bool:
-        timer = None if timeout is None else gevent.Timeout.start_new(max(timeout, 0))
+        if timeout is None:
+            self._block()
+            return True
+        timer = gevent.Timeout.start_new(max(timeout, 0))
         try:
-            waiter: Waiter[Any] = Waiter(self._hub)
-            self.rawlink(waiter.switch)
-            try:
-                waiter.get()
-            finally:
-                self.unlink(waiter.switch)
+            self._block()
         except gevent.Timeout as expired:
             if expired is not timer:
                 raise
             return self._ready
         finally:
-            if timer is not None:
-                timer.close()
+            timer.close()
         return True
 
+    def _block(self) -> None:
+        waiter: Waiter[Any] = Waiter(self._hub)
+        switch = waiter.switch
+        if self._links is None:
+            self._links = []
+        self._links.append(switch)
+        try:
+            waiter.get()
+        except BaseException:
+            self.unlink(switch)
+            raise
+
     def _call_links_soon(self) -> None:
+        # Twice is harmless: the second finds no links.
         self._hub.loop.run_callback(self._call_links)
 
     def _call_links(self) -> None:

@@ -104,10 +104,9 @@ class Decoder:
                 refused it. The text is safe to log.
         """
         file = self._file
-        file.seek(0)
-        file.truncate()
-        file.write(body)
-        file.seek(0)
+        # Made anew around the body, which is not copied: a tenth of the cost of
+        # seek, truncate, write and seek.
+        file.__init__(body)  # type: ignore[misc]
         large = len(body) >= _LARGE_BODY
         collecting = large and gc.isenabled()
         if collecting:
@@ -122,8 +121,7 @@ class Decoder:
         behind = len(body) - file.tell()
         if large:
             # Do not keep a large body until the next one.
-            file.seek(0)
-            file.truncate()
+            file.__init__()  # type: ignore[misc]
         if behind:
             raise DecodeRefused(f"{behind} bytes behind the message")
         return value

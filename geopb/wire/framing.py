@@ -6,11 +6,11 @@ else by its first bytes. Never decodes a body. Called by the broker.
 
 from __future__ import annotations
 
-from collections.abc import Iterator
 from struct import Struct
 
-from geopb.errors import ProtocolError, over_limit
+from geopb.errors import Error, ProtocolError, over_limit
 from geopb.limits import MINIMUM_MESSAGE_BYTES
+from geopb.wire.chunks import CHUNK_HEAD_BYTES, CHUNK_START, chunk_head
 
 _LENGTH = Struct(">I")
 HEAD_BYTES = 4
@@ -41,6 +41,11 @@ class ForeignProtocol(ProtocolError):
         self.speaks = speaks
 
 
+def frame_head(length: int) -> bytes:
+    """Return what stands before a body of that length."""
+    return _LENGTH.pack(length)
+
+
 def frame(body: bytes) -> bytes:
     """Return `body` with its length in front."""
     return _LENGTH.pack(len(body)) + body
@@ -55,18 +60,37 @@ def identify(start: bytes) -> str:
     return "something else"
 
 
+#: A part of a chunk's bytes: the bulk's id, the bytes, and what of the chunk is left.
+ChunkPart = tuple[int, "memoryview[int]", int]
+
+
 class FrameReader:
     """Cuts received bytes into frame bodies, however they were split.
+
+    The bytes of a chunk are handed on as they come, without a copy.
 
     Args:
         max_frame_bytes: Bound on one body. Only what has arrived is ever held: a
             length that is announced allocates nothing.
     """
 
-    __slots__ = ("_have", "_hello_seen", "_max", "_need", "_pieces", "_start")
+    __slots__ = (
+        "_chunk",
+        "_have",
+        "_hello_seen",
+        "_max",
+        "_need",
+        "_pieces",
+        "_start",
+        "refusal",
+    )
 
     def __init__(self, max_frame_bytes: int) -> None:
         self._max = max_frame_bytes
+        #: Why the stream cannot be gone on with: `ForeignProtocol` for one that does
+        #: not begin with a hello, `LimitExceeded` for a frame that announces too
+        #: much, `ProtocolError` for one of length 0. None while it can.
+        self.refusal: Error | None = None
         self._hello_seen = False
         self._start = b""
         # The frame that is not whole yet: its pieces, their sum, and what it needs
@@ -74,46 +98,86 @@ class FrameReader:
         self._pieces: list[bytes] = []
         self._have = 0
         self._need = 0
+        # The chunk that is not whole yet: its bulk's id, and its bytes to come.
+        self._chunk: tuple[int, int] | None = None
 
     @property
     def in_the_middle(self) -> bool:
         """Whether the stream would end inside a frame if it ended now."""
-        return self._have > 0
+        return self._have > 0 or self._chunk is not None
 
-    def feed(self, data: bytes) -> Iterator[bytes]:
-        """Yield the bodies that `data` completes.
+    def feed(self, data: bytes) -> list[bytes | ChunkPart]:
+        """Return the bodies that `data` completes, and the parts of chunks in it.
 
-        Raises:
-            ForeignProtocol: The stream's first bytes are not a geopb hello.
-            LimitExceeded: A frame announces more than the limit.
-            ProtocolError: A frame of length 0.
+        Where the stream goes wrong behind them, `refusal` says how, and nothing
+        more may be fed.
         """
+        if self._have == 0 and self._hello_seen and len(data) >= HEAD_BYTES:
+            # Most often: one whole frame, and no chunk.
+            (length,) = _LENGTH.unpack_from(data)
+            if (
+                length == len(data) - HEAD_BYTES
+                and 0 < length <= self._max
+                and self._chunk is None
+                and not data.startswith(CHUNK_START, HEAD_BYTES)
+            ):
+                return [data[HEAD_BYTES:]]
         if not self._hello_seen:
             self._check_start(data)
+            if self.refusal is not None:
+                return []
         if self._have:
             self._pieces.append(data)
             self._have += len(data)
             if self._have < self._need:
-                return
+                return []
             data = b"".join(self._pieces)
             self._pieces.clear()
             self._have = 0
-        position, end = 0, len(data)
+        return self._cut(data)
+
+    def _cut(self, data: bytes) -> list[bytes | ChunkPart]:
+        bodies: list[bytes | ChunkPart] = []
+        position, end = self._rest_of_chunk(data, 0, bodies), len(data)
+        self._need = HEAD_BYTES
         while end - position >= HEAD_BYTES:
             (length,) = _LENGTH.unpack_from(data, position)
             if not 0 < length <= self._max:
-                raise self._refusal(length)
-            stop = position + HEAD_BYTES + length
+                self.refusal = self._refused(length)
+                return bodies
+            start, stop = position + HEAD_BYTES, position + HEAD_BYTES + length
+            chunk = chunk_head(data, start, stop)
+            if chunk is not None:
+                number, begin = chunk
+                self._chunk = (number, stop - begin)
+                position = self._rest_of_chunk(data, begin, bodies)
+                continue
             if stop > end:
                 self._need = HEAD_BYTES + length
+                if data.startswith(CHUNK_START, start):
+                    # Its bytes need not be waited for, only its head.
+                    self._need = min(self._need, HEAD_BYTES + CHUNK_HEAD_BYTES)
                 break
-            yield data[position + HEAD_BYTES : stop]
+            bodies.append(data[start:stop])
             position = stop
-        else:
-            self._need = HEAD_BYTES
         if position < end:
             self._pieces.append(data[position:] if position else data)
             self._have = end - position
+        return bodies
+
+    def _rest_of_chunk(
+        self, data: bytes, position: int, bodies: list[bytes | ChunkPart]
+    ) -> int:
+        """Hand on what `data` has of the chunk under way; return where it ends."""
+        if self._chunk is None:
+            return position
+        number, left = self._chunk
+        part = memoryview(data)[position : position + left]
+        left -= len(part)
+        if part:
+            bodies.append((number, part, left))
+        self._chunk = (number, left) if left else None
+        return position + len(part)
 
     def _check_start(self, data: bytes) -> None:
         start = self._start = (self._start + data)[:HELLO_PREFIX_BYTES]
@@ -123,14 +187,14 @@ class FrameReader:
             else:
                 right = byte == _HELLO_START[position - 1]
             if not right:
-                raise ForeignProtocol(identify(start))
+                self.refusal = ForeignProtocol(identify(start))
         if len(start) >= HEAD_BYTES:
             (length,) = _LENGTH.unpack_from(start)
             if not 0 < length <= MINIMUM_MESSAGE_BYTES:
-                raise ForeignProtocol(identify(start))
+                self.refusal = ForeignProtocol(identify(start))
         self._hello_seen = len(start) == HELLO_PREFIX_BYTES
 
-    def _refusal(self, length: int) -> Exception:
+    def _refused(self, length: int) -> Error:
         if length == 0:
             return ProtocolError("a frame of length 0")
         return over_limit("max_structure_size", self._max, "a frame", length)

@@ -105,20 +105,18 @@ def check_call(message: list[object]) -> None:
 
     ``[CALL, question or null, target, name, args, kwargs?, options?]``
     """
-    if len(message) < 5:
+    count = len(message)
+    if count < 5:
         raise _wrong("call", message)
     _, question, target, name, args = message[:5]
-    kwargs = message[5] if len(message) > 5 else {}
-    options = message[6] if len(message) > 6 else {}
     if not (
-        (question is None or is_id(question))
-        and (target == 0 or is_id(target))
+        ((type(question) is int and 0 < question <= MAX_ID) or question is None)
         and type(target) is int
+        and 0 <= target <= MAX_ID
         and type(name) is str
         and type(args) is list
-        and type(kwargs) is dict
-        and type(options) is dict
-        and all(type(key) is str for key in kwargs)
+        and (count == 5 or _is_kwargs(message[5]))
+        and (count <= 6 or type(message[6]) is dict)
     ):
         raise _wrong("call", message)
 
@@ -168,18 +166,15 @@ def read_release(message: list[object]) -> list[tuple[int, int]]:
     return list(zip(numbers[::2], numbers[1::2], strict=True))  # type: ignore[arg-type]
 
 
-def read_chunk(message: list[object]) -> tuple[int, bytes]:
-    """Return the bulk id and the bytes of ``[CHUNK, bulk, bytes]``."""
-    if len(message) < 3 or not is_id(message[1]) or type(message[2]) is not bytes:
-        raise _wrong("chunk", message)
-    return message[1], message[2]  # type: ignore[return-value]
-
-
 def read_goodbye(message: list[object]) -> str:
     """Return the reason of ``[GOODBYE, text]``, printable."""
     if len(message) < 2 or type(message[1]) is not str:
         raise _wrong("goodbye", message)
     return printable(message[1])
+
+
+def _is_kwargs(value: object) -> bool:
+    return type(value) is dict and all(type(key) is str for key in value)
 
 
 def _wrong(what: str, message: list[object]) -> ProtocolError:
