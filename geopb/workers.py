@@ -53,11 +53,11 @@ class Worker(_Greenlet):
         # Parked once before its first job, so that `claimed` has something to compare
         # with. A job that raises GreenletExit was killed: the worker ends with it.
         while pool.park(self):
+            references = sys.getrefcount(self)
             for _ in range(_IN_A_ROW):
                 if not pool.jobs:
                     break
                 job, argument = pool.jobs.popleft()
-                references = sys.getrefcount(self)
                 job(argument)
                 # A parked worker must not keep alive what its last job had.
                 del job, argument

@@ -37,6 +37,8 @@ from geopb.limits import Limits
 from geopb.text import printable, safe_repr
 from geopb.wire import messages
 
+_NESTED = [{messages.NESTED: True}]
+
 Act = Callable[["Broker", list[Any]], None]
 
 
@@ -124,34 +126,25 @@ class Broker:
         ``nested`` says that the call is made while serving one: the peer takes it in
         although it runs as many as it likes.
         """
-        number = self.questions.next()
+        questions = self.questions
+        number = questions.last = questions.last + 1
+        head: list[object] = [messages.CALL, number, target, name]
         try:
-            self._send_call(number, target, name, args, kwargs, nested)
+            if nested:
+                self.post.send_values(head, args, kwargs, _NESTED)
+            else:
+                self.post.send_values(head, args, kwargs or None)
         except Exception as error:
             promise.settle(None, failure_of(error.with_traceback(None)))
-            return
-        self.questions[number] = promise
+        else:
+            questions[number] = promise
 
     def call_only(
         self, target: int, name: str, args: tuple[Any, ...], kwargs: dict[str, Any]
     ) -> None:
         """Send a call that is not answered; raises what `call` would settle with."""
-        self._send_call(None, target, name, args, kwargs, False)
-
-    def _send_call(
-        self,
-        number: int | None,
-        target: int,
-        name: str,
-        args: tuple[Any, ...],
-        kwargs: dict[str, Any],
-        nested: bool,
-    ) -> None:
-        head: list[object] = [messages.CALL, number, target, name]
-        if nested:
-            self.post.send_values(head, args, kwargs, [{messages.NESTED: True}])
-        else:
-            self.post.send_values(head, args, kwargs or None)
+        head: list[object] = [messages.CALL, None, target, name]
+        self.post.send_values(head, args, kwargs or None)
 
     # -- answers out ---------------------------------------------------------------
 
@@ -238,7 +231,8 @@ class Broker:
                 act(self, message)
             elif isinstance(message, Refused):
                 self._fail_one(message)
-        self._intake.check()
+        if self._intake.refusal is not None:
+            raise self._intake.refusal
 
     @property
     def in_the_middle(self) -> bool:
@@ -292,8 +286,11 @@ class Broker:
             self.post.send_report(question, report_of(error))
 
     def _on_answer(self, message: list[Any]) -> None:
-        messages.check_answer(message)
-        self._asked(message[1]).settle(message[2][0])
+        number, value = messages.read_answer(message)
+        promise = self.questions.pop(number, None)
+        if promise is None:
+            raise _not_asked(number)
+        promise.settle(value)
 
     def _on_error(self, message: list[Any]) -> None:
         messages.check_error(message)
@@ -325,7 +322,7 @@ class Broker:
     def _asked(self, number: int) -> Answerable:
         promise = self.questions.pop(number, None)
         if promise is None:
-            raise ProtocolError(f"an answer to question {number}, which is not open")
+            raise _not_asked(number)
         return promise
 
     def _enter(self, state: State) -> None:
@@ -360,3 +357,7 @@ class Broker:
     def __repr__(self) -> str:
         held = ", ".join(f"{name}={n}" for name, n in self.statistics().items())
         return f"<Broker {self.state.value}: {held}>"
+
+
+def _not_asked(number: int) -> ProtocolError:
+    return ProtocolError(f"an answer to question {number}, which is not open")

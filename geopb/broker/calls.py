@@ -49,12 +49,6 @@ class IncomingCall:
         self.args = args
         self.kwargs = kwargs
 
-    def run(self) -> Any:
-        """Run the method, and return its result or raise what it raises."""
-        return self.target.remoteMessageReceived(
-            self.broker, self.name, self.args, self.kwargs
-        )
-
     def __repr__(self) -> str:
         return f"<IncomingCall {self.question} {self.name}>"
 
@@ -71,11 +65,6 @@ class Questions(dict[int, Answerable]):
     def __init__(self) -> None:
         super().__init__()
         self.last = 0
-
-    def next(self) -> int:
-        """Allot an id."""
-        self.last += 1
-        return self.last
 
     def take_all(self) -> list[Answerable]:
         """Take out all that wait, in the order of their calls."""

@@ -57,10 +57,10 @@ class Intake:
         """Bulk that is announced and not complete."""
         return len(self._inbox)
 
-    def check(self) -> None:
-        """Raise what is wrong with the stream behind the last bodies, if it is."""
-        if self._frames.refusal is not None:
-            raise self._frames.refusal
+    @property
+    def refusal(self) -> Error | None:
+        """What is wrong with the stream behind the last bodies, if anything is."""
+        return self._frames.refusal
 
     def read(self, body: bytes) -> list[Any] | Refused | None:
         """Return the message that `body` is; None if it waits for its bulk.

@@ -13,7 +13,7 @@ from typing import Any
 from geopb.jelly.encode import Bulk, Packed
 from geopb.limits import MINIMUM_MESSAGE_BYTES
 from geopb.wire.chunks import CHUNK_HEAD_BYTES, make_chunk_head
-from geopb.wire.framing import frame, frame_head
+from geopb.wire.framing import frame_head
 
 #: Bulk bytes of one chunk: small calls wait for one such piece at the most.
 CHUNK_BYTES = 64 * 1024
@@ -100,7 +100,7 @@ class Outbox:
 
     def add(self, body: bytes) -> None:
         """Queue a message without bulk."""
-        framed = frame(body)
+        framed = frame_head(len(body)) + body
         self._frames.append(framed)
         self.frames_size += len(framed)
         self.unsent += len(framed)

@@ -11,7 +11,8 @@ from typing import Any, Protocol
 from geopb.broker.exports import Exports
 from geopb.broker.outbox import Outbox
 from geopb.failure import Report
-from geopb.jelly.encode import Encoder, Passer, pack_few
+from geopb.jelly.census import few_scalars
+from geopb.jelly.encode import Encoder, Passer
 from geopb.wire import messages
 from geopb.wire.codec import encode
 
@@ -72,9 +73,13 @@ class Post:
         Raises:
             InsecureJelly, LimitExceeded: A value may not cross. Nothing was sent.
         """
-        if kwargs is None and not tail:
-            body = pack_few(head, args)
-            if body is not None and len(body) <= messages.SMALLEST_LIMIT:
+        # A glance at the values is enough for most calls and answers.
+        if kwargs is None and not tail and few_scalars(args):
+            try:
+                body = encode([*head, args])
+            except UnicodeEncodeError:
+                body = b""
+            if 0 < len(body) <= messages.SMALLEST_LIMIT:
                 self._send(body)
                 return
         try:

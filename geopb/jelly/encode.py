@@ -18,12 +18,11 @@ from geopb.errors import InsecureJelly, LimitExceeded, over_limit, qualified_nam
 from geopb.jelly import tags
 from geopb.jelly.census import (
     BULK_BYTES,
-    few_scalars,
     may_hold_big_integer,
     plain_tree,
 )
 from geopb.jelly.scalars import SCALARS, NumberLimits, check_integer
-from geopb.wire.codec import CBORTag, encode, encode_within
+from geopb.wire.codec import CBORTag, encode_within
 
 #: A tag of ours and the head of its array: what a tuple or set costs at the least.
 _TAG_BYTES = 4
@@ -75,16 +74,6 @@ class Packed:
     #: Objects that must stay alive until the body is written: the references in
     #: it, so that no release can overtake it.
     kept: list[object] = field(default_factory=list)
-
-
-def pack_few(head: list[object], values: Sequence[object]) -> bytes | None:
-    """Return the encoded ``[*head, [*values]]`` where a glance is enough, or None."""
-    if not few_scalars(values):
-        return None
-    try:
-        return encode([*head, values])
-    except UnicodeEncodeError:
-        return None
 
 
 class Encoder:

@@ -15,11 +15,10 @@ from time import thread_time
 from typing import Any
 
 import gevent
-from gevent import get_hub, socket
+from gevent import get_hub, getcurrent, socket
 from gevent.event import Event
 
 from geopb.broker.broker import Broker, State
-from geopb.broker.calls import IncomingCall
 from geopb.broker.references import DisconnectCallback, Import, RemoteReference
 from geopb.errors import (
     DeadReferenceError,
@@ -33,7 +32,7 @@ from geopb.flavors.referenceable import Referenceable
 from geopb.net.gate import Gate
 from geopb.net.options import Options
 from geopb.net.service import Service
-from geopb.net.writer import Writer
+from geopb.net.writer import Writer, raw
 from geopb.promise.promise import Promise
 from geopb.text import safe_str
 from geopb.wire.framing import ForeignProtocol
@@ -92,6 +91,8 @@ class Connection:
         self._gate = Gate(self.broker)
         self._writer = Writer(sock, self.broker.post, self._write_failed)
         self.service = Service(self.broker, self._gate, options)
+        #: Runs a call of the peer's: for the broker.
+        self.start = self.service.start
 
     # -- life ------------------------------------------------------------------------
 
@@ -143,23 +144,28 @@ class Connection:
             return PBConnectionLost(f"the connection to {self.peer} broke: {error}")
 
     def _feed_broker(self) -> Exception:
+        """Feed the broker whenever there are bytes, to the end."""
+        # Watched all the time and waited for here, and not in recv(), which tries
+        # first: that try finds nothing each time a peer waits for our answer, and
+        # while bytes keep coming it would not let others have their turn.
         readable = self._hub.loop.io(self._sock.fileno(), 1)
+        reader: Any = getcurrent()
+        readable.start(reader.switch)
         try:
-            return self._feed_broker_when(readable)
+            return self._feed_broker_when_readable()
         finally:
             readable.stop()
             readable.close()
 
-    def _feed_broker_when(self, readable: Any) -> Exception:
-        """Feed the broker whenever `readable` says so, to the end."""
-        broker, recv, gate = self.broker, self._sock.recv, self._gate
-        wait = self._hub.wait
+    def _feed_broker_when_readable(self) -> Exception:
+        broker, recv, gate = self.broker, raw(self._sock).recv, self._gate
+        wait: Any = self._hub.switch
         while True:
-            # Waited for here, and not in recv(), which tries first: that try finds
-            # nothing each time a peer waits for our answer, and while bytes keep
-            # coming it would not let others have their turn.
-            wait(readable)
-            data = recv(_READ_BYTES)
+            wait()
+            try:
+                data = recv(_READ_BYTES)
+            except BlockingIOError:
+                continue
             if not data:
                 break
             broker.receive(data)
@@ -223,10 +229,6 @@ class Connection:
         """The peer's hello is in."""
         self._gate.opened()
         self.up.settle(self)
-
-    def start(self, call: IncomingCall, *, nested: bool) -> None:
-        """Run a call of the peer's."""
-        self.service.start(call, nested=nested)
 
     def parted(self, reason: str) -> None:
         """The peer said goodbye."""

@@ -21,6 +21,8 @@ class Gate:
 
     def __init__(self, broker: Broker) -> None:
         self._broker = broker
+        self._outbox = broker.post.outbox
+        self._questions = broker.questions
         self._high = broker.limits.max_unsent_bytes
         # Before the hello only the first questions can be asked: let them pass.
         self._room = 2**31
@@ -35,8 +37,7 @@ class Gate:
 
     def crowded(self) -> bool:
         """Whether a call that comes now has to wait."""
-        broker = self._broker
-        return len(broker.questions) >= self._room or broker.unsent > self._high
+        return len(self._questions) >= self._room or self._outbox.unsent > self._high
 
     def enter(self) -> bool:
         """Wait for room; return whether the call goes as a nested one.
@@ -49,7 +50,7 @@ class Gate:
         nested = in_worker()
         while not self._closed and (self.flooded() if nested else self.crowded()):
             self._wait()
-        return nested and len(self._broker.questions) >= self._room
+        return nested and len(self._questions) >= self._room
 
     def wait_for_bytes(self) -> None:
         """Wait until less than the high-water mark waits to be sent."""
@@ -58,7 +59,7 @@ class Gate:
 
     def let_in(self) -> None:
         """Wake as many as there is room for. Called when some may have come free."""
-        room = self._room - len(self._broker.questions)
+        room = self._room - len(self._questions)
         if self.flooded():
             room = 0
         for _ in range(min(max(room, 0), len(self.waiting))):
@@ -72,7 +73,7 @@ class Gate:
 
     def flooded(self) -> bool:
         """Whether more waits to be sent than the high-water mark."""
-        return self._broker.unsent > self._high
+        return self._outbox.unsent > self._high
 
     def _wait(self) -> None:
         waiter: Waiter[None] = Waiter(self._hub)

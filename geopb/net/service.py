@@ -79,7 +79,13 @@ class Service:
         worker.serving = self
         try:
             # A context of its own: nothing that it sets reaches the next call.
-            result = Context().run(call.run)
+            result = Context().run(
+                call.target.remoteMessageReceived,
+                self._broker,
+                call.name,
+                call.args,
+                call.kwargs,
+            )
         except BaseException as error:
             self._answer_failure(call, error)
             if isinstance(error, KeyboardInterrupt):

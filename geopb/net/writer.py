@@ -51,6 +51,7 @@ class Writer:
         "_outgoing",
         "_pool",
         "_run_callback",
+        "_send",
         "_sock",
     )
 
@@ -61,6 +62,7 @@ class Writer:
         failed: Callable[[OSError], None],
     ) -> None:
         self._sock = sock
+        self._send = raw(sock).send
         self._outgoing = outgoing
         self._failed = failed
         self._run_callback = get_hub().loop.run_callback
@@ -90,7 +92,7 @@ class Writer:
         """Send text in place of the protocol, as far as the kernel takes it."""
         if not self._closed and not self._busy:
             try:
-                _send_now(self._sock, text)
+                self._send(text)
             except OSError as error:
                 self._broken(error)
 
@@ -118,7 +120,7 @@ class Writer:
             if not data:
                 break
             try:
-                count = _send_now(self._sock, data)
+                count = self._send(data)
             except BlockingIOError:
                 count = 0
             except OSError as error:
@@ -165,9 +167,9 @@ class Writer:
             self._failed(error)
 
 
-def _send_now(sock: Any, data: bytes) -> int:
-    """Send what the kernel takes at once; never switches greenlets.
+def raw(sock: socket.socket) -> Any:
+    """Return the non-blocking socket inside a gevent socket.
 
-    gevent's ``send`` has a third parameter, its timeout, that the stubs leave out.
+    Its ``send`` and ``recv`` never switch greenlets: they raise BlockingIOError.
     """
-    return int(sock.send(data, 0, 0.0))
+    return sock._sock  # type: ignore[attr-defined]

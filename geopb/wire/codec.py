@@ -103,14 +103,25 @@ class Decoder:
             DecodeRefused: It is malformed, has bytes behind the item, or a reader
                 refused it. The text is safe to log.
         """
+        if len(body) >= _LARGE_BODY:
+            return self._decode_large(body)
         file = self._file
         # Made anew around the body, which is not copied: a tenth of the cost of
         # seek, truncate, write and seek.
         file.__init__(body)  # type: ignore[misc]
-        large = len(body) >= _LARGE_BODY
-        collecting = large and gc.isenabled()
-        if collecting:
-            gc.disable()
+        try:
+            value = self._decode()
+        except BaseException as error:
+            raise _refusal(error) from None
+        if file.tell() != len(body):
+            raise DecodeRefused(f"{len(body) - file.tell()} bytes behind the message")
+        return value
+
+    def _decode_large(self, body: bytes) -> Any:
+        file = self._file
+        file.__init__(body)  # type: ignore[misc]
+        collecting = gc.isenabled()
+        gc.disable()
         try:
             value = self._decode()
         except BaseException as error:
@@ -119,9 +130,8 @@ class Decoder:
             if collecting:
                 gc.enable()
         behind = len(body) - file.tell()
-        if large:
-            # Do not keep a large body until the next one.
-            file.__init__()  # type: ignore[misc]
+        # Do not keep a large body until the next one.
+        file.__init__()  # type: ignore[misc]
         if behind:
             raise DecodeRefused(f"{behind} bytes behind the message")
         return value

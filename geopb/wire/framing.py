@@ -41,9 +41,8 @@ class ForeignProtocol(ProtocolError):
         self.speaks = speaks
 
 
-def frame_head(length: int) -> bytes:
-    """Return what stands before a body of that length."""
-    return _LENGTH.pack(length)
+#: Returns what stands before a body of that length.
+frame_head = _LENGTH.pack
 
 
 def frame(body: bytes) -> bytes:

@@ -121,19 +121,17 @@ def check_call(message: list[object]) -> None:
         raise _wrong("call", message)
 
 
-def check_answer(message: list[object]) -> None:
-    """Refuse an answer of the wrong shape: ``[ANSWER, question, [value]]``.
+def read_answer(message: list[object]) -> tuple[int, object]:
+    """Return the question and the value of ``[ANSWER, question, [value]]``.
 
     The value stands in an array, as arguments do: user's values always begin two
     levels down.
     """
-    if (
-        len(message) < 3
-        or not is_id(message[1])
-        or type(message[2]) is not list
-        or len(message[2]) != 1
-    ):
-        raise _wrong("answer", message)
+    if len(message) >= 3:
+        _, question, values = message[:3]
+        if type(question) is int and type(values) is list and len(values) == 1:
+            return question, values[0]
+    raise _wrong("answer", message)
 
 
 def check_error(message: list[object]) -> None:
