@@ -8,12 +8,15 @@ references (releases) and promises (failures that nobody looked at).
 from __future__ import annotations
 
 import atexit
+import logging
 from collections import deque
 from collections.abc import Callable
 from typing import Any
 from weakref import WeakKeyDictionary
 
 from gevent import get_hub
+
+_log = logging.getLogger("geopb")
 
 Action = Callable[[Any], object]
 
@@ -55,7 +58,11 @@ class FinalizerQueue:
         """Call what has been put, in its order."""
         while self._items:
             action, item = self._items.popleft()
-            action(item)
+            try:
+                action(item)
+            except Exception:
+                # The next ones have a right to be called too.
+                _log.exception("what a finalizer left could not be done")
 
 
 _queues: WeakKeyDictionary[Any, FinalizerQueue] = WeakKeyDictionary()

@@ -35,7 +35,10 @@ def safe_str(value: object, length: int = MAX_MESSAGE) -> str:
     """Return ``str(value)`` cut to `length`, or a note that it could not be made."""
     try:
         return shorten(encodable(str(value)), length)
-    except Exception as error:
+    except KeyboardInterrupt:
+        raise
+    except BaseException as error:
+        # SystemExit too: an exception's text must not end the server.
         return f"<{type(value).__name__}: str() raised {type(error).__name__}>"
 
 

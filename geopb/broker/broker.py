@@ -187,9 +187,9 @@ class Broker:
             self.post.send([messages.RELEASE, entry.number, count])
 
     def say_goodbye(self, reason: str) -> None:
-        """Tell the peer that nothing more will come, and why."""
+        """Tell the peer that nothing more will come, and why; once."""
         if self.state is not State.CLOSED:
-            self.post.send([messages.GOODBYE, printable(reason, 1000)])
+            self.post.finish([messages.GOODBYE, printable(reason, 1000)])
 
     def close(self, lost: Exception, *, quiet: bool = False) -> None:
         """End: fail all that is pending with `lost`, forget all tables.

@@ -123,7 +123,8 @@ class Outbox:
             self.frames_size = 0
             self.unsent = self._bulk_unsent
             for _ in range(_CHUNKS_AT_ONCE):
-                if not self._sending:
+                # A message that a finished bulk has let in goes before its own.
+                if not self._sending or self._frames:
                     break
                 frames += self._next_chunk()
         return frames[0] if len(frames) == 1 else b"".join(frames)

@@ -46,6 +46,7 @@ class Post:
         self._exports = exports
         self._encoder = Encoder(passer, lambda: self.peer_limits)
         self._sender = sender
+        self._finished = False
         #: Whether the sender has been woken and not taken all since.
         self.more = False
 
@@ -88,7 +89,7 @@ class Post:
             self._exports.rollback()
             raise
         self._exports.settle()
-        if packed.bulk:
+        if packed.bulk and not self._finished:
             self.outbox.add_packed(packed)
             self._wake()
         else:
@@ -121,7 +122,15 @@ class Post:
         finally:
             self._exports.rollback()
 
+    def finish(self, message: list[Any]) -> None:
+        """Send the last message; whatever comes after it is dropped."""
+        if not self._finished:
+            self.send(message)
+            self._finished = True
+
     def _send(self, body: bytes) -> None:
+        if self._finished:
+            return
         outbox = self.outbox
         outbox.add(body)
         if not self.more:

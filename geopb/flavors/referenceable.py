@@ -31,8 +31,6 @@ def find_method(target: object, prefix: str, name: str) -> Callable[..., Any]:
     cls = type(target)
     if name and name[0] != "_":
         found = getattr(cls, prefix + name, None)
-        if type(found) is FunctionType:
-            return found.__get__(target)
         if callable(found) and not isinstance(found, type):
             method: Callable[..., Any] = getattr(target, prefix + name)
             return method
@@ -86,9 +84,9 @@ class Referenceable:
             NoSuchMethod: There is no such ``remote_*`` method.
         """
         found = getattr(type(self), "remote_" + message, None)
-        if type(found) is FunctionType and message[:1] != "_":
+        if type(found) is FunctionType and message and message[0] != "_":
             # What `find_method` would find: every call passes here.
-            return found(self, *args, **kw)
+            return getattr(self, "remote_" + message)(*args, **kw)
         return find_method(self, "remote_", message)(*args, **kw)
 
 

@@ -22,7 +22,9 @@ AddressLike = str | tuple[str, int]
 #: a thousand clients at once find some of them unheard for seconds.
 BACKLOG = 1024
 
-_HOST_PORT = re.compile(r"(?:\[(?P<six>[^\]]+)\]|(?P<host>[^\[\]:/\s]+)):(?P<port>\d+)")
+_HOST_PORT = re.compile(
+    r"(?:\[(?P<six>[^\]]+)\]|(?P<host>[^\[\]:/\s]+)):(?P<port>[0-9]{1,5})"
+)
 
 
 @dataclass(frozen=True, slots=True)
@@ -122,39 +124,57 @@ def open_socket(address: Address) -> socket.socket:
     return socket.create_connection((address.host, address.port))
 
 
-def listen(address: Address) -> tuple[socket.socket, Address]:
-    """Bind and listen; return the socket and where it is (port 0 becomes real)."""
+@dataclass(frozen=True, slots=True)
+class Listener:
+    """A socket that listens, and where it is (port 0 has become a real one)."""
+
+    socket: socket.socket
+    address: Address
+    #: Device and inode of a Unix socket's file.
+    file: tuple[int, int] | None = None
+
+    def unlink(self) -> None:
+        """Remove a Unix socket's file, unless a successor has put its own there."""
+        if self.file is not None and _file_of(self.address.path) == self.file:
+            os.unlink(self.address.path)
+
+
+def listen(address: Address) -> Listener:
+    """Bind and listen. Raises what the system raises, with the address in its text."""
     if address.scheme == "unix":
-        return _listen_unix(address), address
+        _remove_stale(address.path)
+        listener = _bound(socket.AF_UNIX, address.path, address)
+        return Listener(listener, address, _file_of(address.path))
     flags = socket.AI_PASSIVE
     found = socket.getaddrinfo(
         address.host, address.port, type=socket.SOCK_STREAM, flags=flags
     )
     # "localhost" may name both families; clients try both, so the older one serves.
     found.sort(key=lambda info: info[0] != socket.AF_INET)
-    family, _, _, _, bound_to = found[0]
+    listener = _bound(found[0][0], found[0][4], address)
+    port = listener.getsockname()[1]
+    return Listener(listener, Address(address.scheme, address.host, port))
+
+
+def _bound(family: int, where: Any, address: Address) -> socket.socket:
     listener = socket.socket(family, socket.SOCK_STREAM)
     try:
-        listener.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
-        listener.bind(bound_to)
-        listener.listen(BACKLOG)
-    except OSError as error:
-        listener.close()
-        raise _named(error, address) from None
-    port = listener.getsockname()[1]
-    return listener, Address(address.scheme, address.host, port)
-
-
-def _listen_unix(address: Address) -> socket.socket:
-    _remove_stale(address.path)
-    listener = socket.socket(socket.AF_UNIX, socket.SOCK_STREAM)
-    try:
-        listener.bind(address.path)
+        if family != socket.AF_UNIX:
+            listener.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
+        listener.bind(where)
         listener.listen(BACKLOG)
     except OSError as error:
         listener.close()
         raise _named(error, address) from None
     return listener
+
+
+def _file_of(path: str) -> tuple[int, int] | None:
+    try:
+        found = os.stat(path)
+    except OSError:
+        return None
+    return found.st_dev, found.st_ino
 
 
 def _remove_stale(path: str) -> None:

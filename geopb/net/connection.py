@@ -9,12 +9,14 @@ references (calls) and the broker (as its host).
 
 from __future__ import annotations
 
+import atexit
 import logging
+import os
 from contextvars import Context
-from time import thread_time
+from time import monotonic, thread_time
 from typing import Any
+from weakref import WeakSet
 
-import gevent
 from gevent import get_hub, getcurrent, socket
 from gevent.event import Event
 
@@ -89,10 +91,15 @@ class Connection:
             find_class=options.registry.find_exception,
         )
         self._gate = Gate(self.broker)
-        self._writer = Writer(sock, self.broker.post, self._write_failed)
+        self._writer = Writer(
+            sock, self.broker.post, self._write_failed, self._gate.let_in
+        )
         self.service = Service(self.broker, self._gate, options)
         #: Runs a call of the peer's: for the broker.
         self.start = self.service.start
+        # The hello goes first: calls may be made from now on.
+        self.broker.begin()
+        _open_connections.add(self)
 
     # -- life ------------------------------------------------------------------------
 
@@ -105,7 +112,6 @@ class Connection:
         lost: Exception = PBConnectionLost(f"the reader of {self.peer} was killed")
         try:
             self._prepare_socket()
-            self.broker.begin()
             lost = self._read()
             self._writer.flush_within(_LAST_FLUSH)
         finally:
@@ -114,9 +120,13 @@ class Connection:
             self._sock.close()
             self.closed.set()
 
-    def close_when_idle(self, reason: str) -> None:
-        """End as soon as no call runs; does not block."""
-        self.service.when_idle(lambda: gevent.spawn(self.close, reason))
+    def is_ours(self) -> bool:
+        """Whether the connection belongs to this thread."""
+        return get_hub() is self._hub
+
+    def flush(self, timeout: float) -> bool:
+        """Wait until all that is queued is sent, for up to `timeout` seconds."""
+        return self._writer.flush_within(timeout)
 
     def close(self, reason: str = "closed", timeout: float = 5.0) -> None:
         """Send what is queued, for up to `timeout` seconds, then end; idempotent.
@@ -124,8 +134,11 @@ class Connection:
         Calls that are pending then fail, which is not logged.
         """
         if self.lost is None:
-            self.broker.say_goodbye(reason)
-            self._writer.flush_within(timeout)
+            until = monotonic() + timeout
+            if self._writer.flush_within(timeout):
+                # Behind all that was queued: it says that nothing more will come.
+                self.broker.say_goodbye(reason)
+                self._writer.flush_within(max(0.0, until - monotonic()))
             self._end(PBConnectionLost(f"disconnected from {self.peer}"), quiet=True)
         self.closed.wait(_LAST_FLUSH)
 
@@ -171,7 +184,7 @@ class Connection:
             broker.receive(data)
             # The wait for more must not keep these alive.
             del data
-            if gate.waiting:
+            if gate.waited_for:
                 gate.let_in()
             if broker.state is State.PARTED:
                 reason = self._parting
@@ -207,6 +220,7 @@ class Connection:
         if self.lost is not None:
             return
         self.lost = lost
+        _open_connections.discard(self)
         self._writer.close()
         self.broker.close(lost, quiet=quiet)
         self._gate.close()
@@ -299,6 +313,30 @@ class Connection:
     def __repr__(self) -> str:
         state = "ended" if self.lost is not None else self.broker.state.value
         return f"<Connection {self.peer} {state}>"
+
+
+#: All that have not ended: for the end of the program, and for a fork.
+_open_connections: WeakSet[Connection] = WeakSet()
+
+
+@atexit.register
+def _flush_all() -> None:
+    """Send what is queued before the program ends, for up to a second in all."""
+    until = monotonic() + _LAST_FLUSH
+    for connection in list(_open_connections):
+        if connection.lost is None and connection.is_ours():
+            connection.flush(max(0.0, until - monotonic()))
+
+
+def _die_in_child() -> None:
+    """After a fork the connections are the parent's: nothing here touches the line."""
+    for connection in list(_open_connections):
+        connection.lost = PBConnectionLost(
+            f"the connection to {connection.peer} belongs to the parent process"
+        )
+
+
+os.register_at_fork(after_in_child=_die_in_child)
 
 
 def _tell(watchers: list[tuple[RemoteReference, DisconnectCallback]]) -> None:

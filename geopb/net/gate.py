@@ -27,8 +27,10 @@ class Gate:
         # Before the hello only the first questions can be asked: let them pass.
         self._room = 2**31
         self._hub = get_hub()
-        #: Greenlets that wait for room, the first first.
-        self.waiting: deque[Waiter[None]] = deque()
+        self._for_room: deque[Waiter[None]] = deque()
+        self._for_bytes: deque[Waiter[None]] = deque()
+        #: Greenlets that wait, for either.
+        self.waited_for = 0
         self._closed = False
 
     def opened(self) -> None:
@@ -48,42 +50,52 @@ class Gate:
         if getcurrent() is self._hub:
             raise RuntimeError("a call that has to wait cannot be made in the hub")
         nested = in_worker()
-        while not self._closed and (self.flooded() if nested else self.crowded()):
-            self._wait()
-        return nested and len(self._questions) >= self._room
+        if nested:
+            self.wait_for_bytes()
+            return len(self._questions) >= self._room
+        while not self._closed and self.crowded():
+            self._wait(self._for_room)
+        return False
 
     def wait_for_bytes(self) -> None:
         """Wait until less than the high-water mark waits to be sent."""
         while not self._closed and self.flooded():
-            self._wait()
+            self._wait(self._for_bytes)
 
     def let_in(self) -> None:
         """Wake as many as there is room for. Called when some may have come free."""
-        room = self._room - len(self._questions)
-        if self.flooded():
-            room = 0
-        for _ in range(min(max(room, 0), len(self.waiting))):
-            self._hub.loop.run_callback(self.waiting.popleft().switch, None)
+        if not self.waited_for or self.flooded():
+            return
+        # Those that answer, or make nested calls, never wait for room.
+        self._wake(self._for_bytes, len(self._for_bytes))
+        self._wake(self._for_room, self._room - len(self._questions))
 
     def close(self) -> None:
         """Wake all: the connection has ended."""
         self._closed = True
-        while self.waiting:
-            self._hub.loop.run_callback(self.waiting.popleft().switch, None)
+        self._wake(self._for_bytes, len(self._for_bytes))
+        self._wake(self._for_room, len(self._for_room))
 
     def flooded(self) -> bool:
         """Whether more waits to be sent than the high-water mark."""
         return self._outbox.unsent > self._high
 
-    def _wait(self) -> None:
+    def _wake(self, queue: deque[Waiter[None]], count: int) -> None:
+        for _ in range(min(count, len(queue))):
+            self._hub.loop.run_callback(queue.popleft().switch, None)
+
+    def _wait(self, queue: deque[Waiter[None]]) -> None:
         waiter: Waiter[None] = Waiter(self._hub)
-        self.waiting.append(waiter)
+        queue.append(waiter)
+        self.waited_for += 1
         try:
             waiter.get()
         except BaseException:
-            if waiter in self.waiting:
-                self.waiting.remove(waiter)
+            if waiter in queue:
+                queue.remove(waiter)
             else:
                 # It had been let in: the room is another's.
-                self.let_in()
+                self._hub.loop.run_callback(self.let_in)
             raise
+        finally:
+            self.waited_for -= 1

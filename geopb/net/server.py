@@ -6,7 +6,6 @@ Owns the listening socket and the set of connections that it led to. Called by u
 from __future__ import annotations
 
 import logging
-import os
 from time import monotonic
 from types import TracebackType
 from typing import Any, Self
@@ -76,12 +75,14 @@ class PBServer:
 
     def __init__(self, factory: PBServerFactory, address: Address) -> None:
         self._factory = factory
-        listener, self._address = listen(address)
-        self.address = str(self._address)
+        self._listener = listen(address)
+        self.address = str(self._listener.address)
         self._stopped = Event()
-        self._server = StreamServer(listener, factory)
+        #: Greenlets that close connections, once their calls are done.
+        self._closing: set[gevent.Greenlet[..., None]] = set()
+        self._server = StreamServer(self._listener.socket, factory)
         self._server.start()
-        if self._address.is_public:
+        if self._listener.address.is_public:
             _log.warning(
                 "%s can be reached from other machines, and without TLS anybody on "
                 "the way reads and changes what is sent",
@@ -94,7 +95,7 @@ class PBServer:
         return self._factory.connections
 
     def serve_forever(self, stop_timeout: float | None = 0) -> None:
-        """Block until the server is stopped.
+        """Block until the server has been stopped, and all that it ran is answered.
 
         Args:
             stop_timeout: An exception out of it, Ctrl-C first, stops the server and
@@ -102,31 +103,39 @@ class PBServer:
         """
         try:
             self._stopped.wait()
-        finally:
+            gevent.joinall(list(self._closing))
+        except BaseException:
             self.stop(stop_timeout)
+            raise
 
     def stop(self, timeout: float | None = None) -> None:
         """Stop accepting, let running calls finish, send their answers, close.
 
-        Blocks. Called by a method that this server runs, it does not wait for that
-        one, whose answer is still delivered. Stopping again is harmless.
+        Blocks. A method that stops its own server is not waited for, by itself or by
+        others who stop it, and its answer is still delivered. Stopping again is
+        harmless.
 
         Args:
             timeout: Seconds for calls that run; None waits without bound.
         """
         until = None if timeout is None else monotonic() + timeout
         self._server.stop()
-        if self._address.scheme == "unix" and not self._stopped.is_set():
-            _unlink(self._address.path)
+        if not self._stopped.is_set():
+            self._listener.unlink()
         self._stopped.set()
         own = served_here()
-        closing = []
+        if own is not None:
+            own.add_stopper()
+        waited_for = []
         for connection in self.connections:
-            if connection.service is own:
-                connection.close_when_idle("the server is stopping")
+            closing = gevent.spawn(_close, connection, until)
+            self._closing.add(closing)
+            closing.rawlink(self._closing.discard)
+            if own is None or not connection.service.stoppers:
+                waited_for.append(closing)
             else:
-                closing.append(gevent.spawn(_finish, connection, until))
-        gevent.joinall(closing)
+                waited_for.append(gevent.spawn(_wait_until_quiet, connection, until))
+        gevent.joinall(waited_for)
 
     def __enter__(self) -> Self:
         return self
@@ -172,17 +181,17 @@ def refuse_tls(address: Address, ssl_context: Any) -> None:
         raise NotImplementedError("geopb does not speak TLS yet")
 
 
-def _finish(connection: Connection, until: float | None) -> None:
-    left = None if until is None else max(0.0, until - monotonic())
-    connection.service.wait_until_idle(left)
+def _close(connection: Connection, until: float | None) -> None:
+    """Close a connection when its calls are done, or `until` has passed."""
+    _wait_until_quiet(connection, until)
+    # Those that stop the server are answered in any case.
+    connection.service.wait_until_no_stopper()
     connection.close("the server is stopping")
 
 
-def _unlink(path: str) -> None:
-    try:
-        os.unlink(path)
-    except FileNotFoundError:
-        return
+def _wait_until_quiet(connection: Connection, until: float | None) -> None:
+    left = None if until is None else max(0.0, until - monotonic())
+    connection.service.wait_until_quiet(left)
 
 
 def _peer_text(sock: socket.socket, address: Any) -> str:

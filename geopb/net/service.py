@@ -7,6 +7,7 @@ raises becomes an answer and a log record. Called by the connection.
 from __future__ import annotations
 
 import logging
+import traceback
 from collections.abc import Callable
 from contextvars import Context
 from typing import Any
@@ -39,7 +40,9 @@ class Service:
 
     def __init__(self, broker: Broker, gate: Gate, options: Options) -> None:
         self.running = 0
-        self._idle_links: list[Callable[[], object]] = []
+        #: Greenlets whose call stops the server: that does not wait for them.
+        self.stoppers: set[object] = set()
+        self._waiting: list[tuple[Callable[[], bool], Event]] = []
         self._broker = broker
         self._gate = gate
         self._options = options
@@ -57,21 +60,31 @@ class Service:
         self.running += 1
         self._pool.submit(self._serve, call)
 
-    def when_idle(self, link: Callable[[], object]) -> None:
-        """Have ``link()`` called once no call runs, at once if none does.
+    def add_stopper(self) -> None:
+        """The running greenlet, which serves a call, stops its own server."""
+        self.stoppers.add(getcurrent())
+        self._changed()
 
-        It must not raise or switch greenlets.
-        """
-        if self.running:
-            self._idle_links.append(link)
-        else:
-            link()
+    def wait_until_quiet(self, timeout: float | None) -> None:
+        """Block until no call runs but those that stop the server, or `timeout`."""
+        self._wait_until(lambda: self.running <= len(self.stoppers), timeout)
 
-    def wait_until_idle(self, timeout: float | None) -> bool:
-        """Block until no call runs; False if `timeout` seconds passed before."""
-        idle = Event()
-        self.when_idle(idle.set)
-        return bool(idle.wait(timeout))
+    def wait_until_no_stopper(self) -> None:
+        """Block until those that stop the server are answered."""
+        self._wait_until(lambda: not self.stoppers, None)
+
+    def _wait_until(self, true: Callable[[], bool], timeout: float | None) -> None:
+        if not true():
+            became_true = Event()
+            self._waiting.append((true, became_true))
+            became_true.wait(timeout)
+
+    def _changed(self) -> None:
+        for waiting in list(self._waiting):
+            true, became_true = waiting
+            if true():
+                became_true.set()
+                self._waiting.remove(waiting)
 
     def _serve(self, call: IncomingCall) -> None:
         """Run a call and answer it; runs in a worker."""
@@ -102,6 +115,9 @@ class Service:
                 self._answer(call, result)
         finally:
             worker.serving = None
+            if self.stoppers:
+                self.stoppers.discard(worker)
+                self._changed()
 
     def _late(self, what: tuple[IncomingCall, Any]) -> None:
         """Answer a call whose method returned a promise, that has ended now."""
@@ -119,17 +135,20 @@ class Service:
         self._done()
 
     def _answer_failure(self, call: IncomingCall, error: BaseException) -> None:
-        self._log_failure(call, error)
         with_traceback = self._options.unsafe_tracebacks
         self._broker.fail(call, error, with_traceback=with_traceback)
         self._done()
+        # Last: whatever a log handler does, the peer has its answer.
+        try:
+            self._log_failure(call, error)
+        except Exception:
+            # A handler that raises cannot be told so in the log.
+            traceback.print_exc()
 
     def _done(self) -> None:
         self.running -= 1
-        if not self.running and self._idle_links:
-            links, self._idle_links = self._idle_links, []
-            for link in links:
-                link()
+        if self._waiting:
+            self._changed()
 
     def _log_failure(self, call: IncomingCall, error: BaseException) -> None:
         if isinstance(error, Error):

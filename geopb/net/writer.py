@@ -39,6 +39,7 @@ class Writer:
         sock: The connection's socket.
         outgoing: What is to be sent.
         failed: Called once with the error when the socket is broken.
+        progress: Called when bytes that waited have been sent.
     """
 
     __slots__ = (
@@ -50,6 +51,7 @@ class Writer:
         "_left",
         "_outgoing",
         "_pool",
+        "_progress",
         "_run_callback",
         "_send",
         "_sock",
@@ -60,11 +62,13 @@ class Writer:
         sock: socket.socket,
         outgoing: Outgoing,
         failed: Callable[[OSError], None],
+        progress: Callable[[], None],
     ) -> None:
         self._sock = sock
         self._send = raw(sock).send
         self._outgoing = outgoing
         self._failed = failed
+        self._progress = progress
         self._run_callback = get_hub().loop.run_callback
         self._callback = self.send_at_once
         self._pool = worker_pool()
@@ -147,6 +151,7 @@ class Writer:
                 if not data:
                     break
                 self._sock.sendall(data)
+                self._progress()
                 sent += len(data)
                 if sent > _AT_ONCE:
                     sent = 0

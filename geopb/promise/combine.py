@@ -37,17 +37,15 @@ def gather(promises: Iterable[Promise[T]]) -> Promise[list[T]]:
     gathered: Promise[list[T]] = Promise()
     results: list[Any] = [None] * len(waiting)
     left = len(waiting)
+    done = False
 
     def ended(index: int, promise: Any) -> None:
-        nonlocal left
+        nonlocal left, done
         results[index], failure = outcome(promise)
         left -= 1
-        if gathered.ready() or gathered._failure is not None:
-            return
-        if failure is not None:
-            gathered.settle(None, failure)
-        elif not left:
-            gathered.settle(results)
+        if not done and (failure is not None or not left):
+            done = True
+            gathered.settle(None if failure is not None else results, failure)
 
     gathered._waits_for = tuple(p for p in waiting if isinstance(p, Waitable))
     gathered._claim()

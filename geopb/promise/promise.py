@@ -15,7 +15,7 @@ from typing import Any, Generic, Self, TypeVar, cast
 from gevent import Greenlet, GreenletExit, get_hub
 from gevent.event import AsyncResult
 
-from geopb.failure import Failure, failure_of
+from geopb.failure import Failure, failure_of, raised_failure
 from geopb.promise.chain import Handler, Step
 from geopb.promise.unhandled import Unhandled
 from geopb.promise.waiting import Timeout, Waitable
@@ -39,7 +39,11 @@ class Promise(Waitable, Generic[T_co]):
     _value: Any = _UNSET
     _failure: Failure | None = None
     _handlers: deque[Step] | None = None
+    #: Calls on what this promise will be, and whether they are being sent.
     _dependents: deque[Callable[[], object]] | None = None
+    _sending = False
+    #: The last failure that somebody has looked at.
+    _looked: Failure | None = None
     _unhandled: Unhandled | None = None
 
     def __init__(self) -> None:
@@ -135,6 +139,7 @@ class Promise(Waitable, Generic[T_co]):
             (tuple(errbackArgs), dict(errbackKeywords or {})),
             copy_context(),
         )
+        self._check_thread()
         if self._handlers is None:
             self._handlers = deque()
         self._handlers.append(step)
@@ -162,35 +167,46 @@ class Promise(Waitable, Generic[T_co]):
         promise go out in their order. If this promise fails, the call fails with the
         same failure; if its value cannot be called, with a TypeError.
         """
+        self._check_thread()
         called: Promise[Any] = Promise()
+        called._waits_for = (self,)
 
         def go_on() -> None:
+            called._waits_for = ()
+            if self._failure is not None:
+                self._looked_at()
+                called.settle(None, self._failure)
+                return
             try:
-                called.set(self._call_value(method, args, kwargs))
-            except Exception as error:
+                called.set(_call(self._value, method, args, kwargs))
+            except BaseException as error:
                 called.settle(None, failure_of(error))
+                if isinstance(error, KeyboardInterrupt):
+                    interrupt_main(error)
+                elif isinstance(error, GreenletExit):
+                    raise
 
         if self._dependents is None:
             self._dependents = deque()
         self._dependents.append(go_on)
-        if self._ready and len(self._dependents) == 1:
+        if self._ready and not self._sending:
             worker_pool().submit(Promise._run_dependents, self)
         return called
 
-    def _call_value(self, method: Any, args: Any, kwargs: Any) -> Any:
-        if self._failure is not None:
-            self._looked_at()
-            self._failure.raiseException()
-        call = getattr(self._value, "callRemote", None)
-        if call is None:
-            kind = type(self._value).__name__
-            raise TypeError(f"a result of type {kind} has no remote methods to call")
-        return call(method, *args, **kwargs)
-
     def _run_dependents(self) -> None:
-        while self._dependents and self._ready:
-            self._dependents[0]()
-            self._dependents.popleft()
+        """Send the calls that waited, in their order, in a worker."""
+        if self._sending:
+            return
+        self._sending = True
+        try:
+            while self._dependents and self._ready:
+                # It may wait for room: the flag keeps the order meanwhile.
+                self._dependents.popleft()()
+        finally:
+            self._sending = False
+            if self._dependents and self._ready:
+                # This greenlet was killed in a call: the next ones go out all the same.
+                worker_pool().submit(Promise._run_dependents, self)
 
     # -- settling --------------------------------------------------------------------
 
@@ -208,11 +224,12 @@ class Promise(Waitable, Generic[T_co]):
 
     def set_exception(self, exception: BaseException | Failure) -> None:
         """End with a failure. Raises RuntimeError if it has been set already."""
-        self._claim()
         if not isinstance(exception, Failure):
-            if not isinstance(exception, BaseException):
+            given: object = exception
+            if not isinstance(given, BaseException):
                 raise TypeError("set_exception() takes an exception or a Failure")
-            exception = failure_of(exception)
+            exception = failure_of(given)
+        self._claim()
         self._end(None, exception)
 
     def settle(
@@ -229,6 +246,7 @@ class Promise(Waitable, Generic[T_co]):
             self._end(value, failure, quiet=quiet)
 
     def _claim(self) -> None:
+        self._check_thread()
         if self._value is not _UNSET:
             raise RuntimeError("the promise has been set already")
         self._value = None
@@ -242,8 +260,9 @@ class Promise(Waitable, Generic[T_co]):
             worker_pool().submit(Promise._run_handlers, self)
             return
         self._ready = True
-        if failure is not None and not quiet:
-            self._unhandled = Unhandled(failure)
+        if failure is not None and not quiet and failure is not self._looked:
+            # Passed on by steps that have nothing for it, it is armed already.
+            self._unhandled = self._unhandled or Unhandled(failure)
         if self._links:
             self._call_links_soon()
         if self._dependents:
@@ -258,15 +277,16 @@ class Promise(Waitable, Generic[T_co]):
             if failure is not None:
                 if step.errback is None:
                     continue
-                self._looked_at()
+                # Looked at, unless the handler passes it on.
+                self._disarm()
             elif step.callback is None:
                 continue
             try:
                 result = step.context.run(step.call, self, self._value, failure)
             except BaseException as error:
                 self._handler_raised(error)
-                if isinstance(error, GreenletExit):
-                    killed = error
+                if issubclass(type(error), GreenletExit):
+                    killed = cast(GreenletExit, error)
                 continue
             if isinstance(result, _FOLLOWED):
                 self._follow(result, self._end)
@@ -283,12 +303,15 @@ class Promise(Waitable, Generic[T_co]):
 
     def _handler_raised(self, error: BaseException) -> None:
         self._value = None
-        self._failure = failure_of(error)
-        self._failure.forget_frames()
-        if isinstance(error, KeyboardInterrupt):
+        self._failure = raised_failure(error)
+        if issubclass(type(error), KeyboardInterrupt):
             interrupt_main(error)
 
     def _looked_at(self) -> None:
+        self._looked = self._failure
+        self._disarm()
+
+    def _disarm(self) -> None:
         if self._unhandled is not None:
             self._unhandled.failure = None
             self._unhandled = None
@@ -321,6 +344,14 @@ class Promise(Waitable, Generic[T_co]):
 
 #: What a promise follows when it is set to it, or a handler returns it.
 _FOLLOWED = (Promise, AsyncResult, Greenlet)
+
+
+def _call(value: Any, method: Any, args: Any, kwargs: Any) -> Any:
+    call = getattr(value, "callRemote", None)
+    if call is None:
+        kind = type(value).__name__
+        raise TypeError(f"a result of type {kind} has no remote methods to call")
+    return call(method, *args, **kwargs)
 
 
 def outcome(other: Any) -> tuple[Any, Failure | None]:

@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import atexit
 import logging
+from weakref import WeakSet
 
 from geopb.failure import Failure
 from geopb.finalizers import finalizer_queue
@@ -19,15 +21,28 @@ class Unhandled:
     call would pay for it.
     """
 
-    __slots__ = ("failure", "queue")
+    __slots__ = ("__weakref__", "failure", "queue")
 
     def __init__(self, failure: Failure) -> None:
         self.failure: Failure | None = failure
         self.queue = finalizer_queue(worker_pool().submit_function)
+        _living.add(self)
 
     def __del__(self) -> None:
         if self.failure is not None:
             self.queue.put(_log_unhandled, self.failure)
+
+
+_living: WeakSet[Unhandled] = WeakSet()
+
+
+@atexit.register
+def _log_the_living() -> None:
+    """Log what is still held at the end of the program: its collection is too late."""
+    for unhandled in list(_living):
+        failure, unhandled.failure = unhandled.failure, None
+        if failure is not None:
+            _log_unhandled(failure)
 
 
 def _log_unhandled(failure: Failure) -> None:

@@ -6,6 +6,7 @@ user code but raw links, which run in the hub. The base of `Promise`.
 
 from __future__ import annotations
 
+from collections import deque
 from collections.abc import Callable
 from contextvars import ContextVar
 from typing import Any
@@ -41,7 +42,7 @@ class Waitable:
 
     _hub: Any
     _ready = False
-    _links: list[Callable[[Any], object]] | None = None
+    _links: deque[Callable[[Any], object]] | None = None
     #: What this one cannot become ready before.
     _waits_for: tuple[Waitable, ...] = ()
 
@@ -55,7 +56,7 @@ class Waitable:
         It is called once and may not block. For `gevent.wait` and the like.
         """
         if self._links is None:
-            self._links = []
+            self._links = deque()
         self._links.append(callback)
         if self._ready:
             self._call_links_soon()
@@ -67,8 +68,7 @@ class Waitable:
 
     def _wait(self, timeout: float | None) -> bool:
         """Block until ready; False when `timeout` seconds passed before."""
-        if get_hub() is not self._hub:
-            raise RuntimeError("a promise can be waited for in its own thread only")
+        self._check_thread()
         handled = handling.get()
         if handled is None:
             if timeout is None:
@@ -103,7 +103,7 @@ class Waitable:
         waiter: Waiter[Any] = Waiter(self._hub)
         switch = waiter.switch
         if self._links is None:
-            self._links = []
+            self._links = deque()
         self._links.append(switch)
         try:
             waiter.get()
@@ -116,13 +116,21 @@ class Waitable:
         self._hub.loop.run_callback(self._call_links)
 
     def _call_links(self) -> None:
-        links, self._links = self._links, None
-        for link in links or ():
+        # Not ready any more: a handler was added meanwhile, and its end is waited for.
+        while self._links and self._ready:
+            link = self._links.popleft()
             try:
                 link(self)
             except Exception as error:
                 where = (error.__class__, error, error.__traceback__)
                 self._hub.handle_error((link, self), *where)
+
+    def _check_thread(self) -> None:
+        if get_hub() is not self._hub:
+            raise RuntimeError(
+                "a promise can be used in its own thread only; the thread's hub.loop "
+                "has run_callback_threadsafe()"
+            )
 
     def _depends_on(self, other: Waitable) -> bool:
         """Whether this one cannot end before `other` has."""

@@ -1,9 +1,8 @@
 """What errbacks receive: an exception as a value, here or from the other side.
 
-Owns `Failure` and `CopiedFailure`, the `Report` that describes an exception on the
-wire, and how an exception is raised again without growing: `fresh`. Never imports a
-class because a peer named it: local classes are found in registers of classes that
-exist already. Called by promises (chains), the broker (answers) and users.
+Owns `Failure` and `CopiedFailure`. Never imports a class because a peer named it:
+local classes are found in registers of classes that exist already. Called by promises
+(chains), the broker (answers) and users.
 """
 
 from __future__ import annotations
@@ -12,33 +11,42 @@ import builtins
 import sys
 import traceback
 from collections.abc import Callable
-from dataclasses import dataclass, field
-from types import GetSetDescriptorType, MemberDescriptorType
 from typing import Any, NoReturn, TextIO, cast
 
 from geopb.errors import (
     Cancelled,
     DeadlineExceeded,
     DeadReferenceError,
-    Error,
     PBConnectionLost,
     ProtocolError,
     RemoteError,
     local_error_class,
     qualified_name,
 )
-from geopb.text import MAX_MESSAGE, safe_str, shorten
+from geopb.failure.fresh import (
+    CAUSE,
+    CONTEXT,
+    ORIGIN,
+    TRACEBACK,
+    attributes,
+    bare,
+    fresh,
+)
+from geopb.failure.report import (
+    OS_ERROR_FIELDS,
+    Report,
+    format_traceback,
+    origin_of,
+    parent_names,
+    type_name,
+)
+from geopb.text import encodable, safe_str
 
 #: What `Failure.check` matches: a class, or a qualified name.
 TypeOrName = type | str
 #: Finds the local class of a qualified name, or None.
 ClassFinder = Callable[[str], type[BaseException] | None]
 
-#: Where an exception remembers the report that it was made from, so that it keeps
-#: its first type over a second hop and stays the same failure when raised again.
-_REPORT = "_geopb_report"
-#: Base classes named in one report: real hierarchies have a handful.
-MAX_PARENTS = 64
 #: Only this side's broker makes these; told by a peer they are about *its* peers.
 _LOCAL_ONLY = (
     DeadReferenceError,
@@ -57,54 +65,6 @@ _BUILT_IN = {
     and cls is not Exception
     and not issubclass(cls, StopIteration | StopAsyncIteration | BaseExceptionGroup)
 }
-_OS_ERROR_FIELDS = ("errno", "strerror", "filename")
-
-
-@dataclass(frozen=True, slots=True)
-class Report:
-    """An exception told as data: what an error answer carries."""
-
-    type: str
-    message: str
-    #: Qualified names, the type's own first, then its bases in MRO order.
-    parents: tuple[str, ...]
-    args: tuple[object, ...] = ()
-    traceback: str | None = None
-    #: ``errno``, ``strerror``, ``filename`` of an OSError.
-    details: dict[str, object] = field(default_factory=dict)
-
-
-def report_of(exception: BaseException, *, with_traceback: bool = False) -> Report:
-    """Describe `exception`; one that came from another peer keeps its first report.
-
-    Never raises, whatever the exception's ``str()`` does.
-    """
-    known = _known_report(exception)
-    if known is not None:
-        return known
-    cls = type(exception)
-    details = {}
-    if isinstance(exception, OSError):
-        values = {name: getattr(exception, name, None) for name in _OS_ERROR_FIELDS}
-        details = {k: v for k, v in values.items() if type(v) in (int, str, bytes)}
-    return Report(
-        type=_name(cls),
-        message=safe_str(exception),
-        parents=_parents(cls),
-        args=exception.args,
-        traceback=format_traceback(exception) if with_traceback else None,
-        details=details,
-    )
-
-
-def format_traceback(exception: BaseException) -> str:
-    """Return the traceback that Python would print, bounded; never raises."""
-    try:
-        text = "".join(traceback.format_exception(exception))
-    except Exception as error:
-        # The formatter calls user code (str(), __notes__, dir() for suggestions).
-        text = f"{_name(type(exception))}: (traceback: {type(error).__name__})\n"
-    return shorten(text, 4 * MAX_MESSAGE)
 
 
 class Failure:
@@ -137,12 +97,12 @@ class Failure:
     @property
     def type(self) -> str:
         """Qualified name of the exception's class where it was raised."""
-        return _name(type(self.value))
+        return type_name(type(self.value))
 
     @property
     def parents(self) -> tuple[str, ...]:
         """Qualified names that `check` matches: the type's own, then its bases."""
-        return _parents(type(self.value))
+        return parent_names(type(self.value))
 
     def getErrorMessage(self) -> str:
         """Return ``str()`` of the exception, as its own side made it."""
@@ -152,7 +112,7 @@ class Failure:
         """Return the traceback as text; it ends with the type and the message."""
         if self._trace is not None:
             try:
-                return "".join(self._trace.format())
+                return encodable("".join(self._trace.format()))
             except Exception as error:
                 return f"{self.type}: (traceback: {type(error).__name__})\n"
         return format_traceback(self.value)
@@ -163,11 +123,19 @@ class Failure:
 
     def raiseException(self) -> NoReturn:
         """Raise the exception afresh: no traceback grows, no frame is kept."""
-        raise self.fresh() from None
+        made = self.fresh()
+        # With its own cause, and without what happens to be handled here.
+        raise made from made.__cause__
 
     def fresh(self) -> BaseException:
-        """Return an exception equal to `value` that is safe to raise once."""
-        return fresh(self.value)
+        """Return an exception equal to `value`, to be raised once.
+
+        It remembers this failure: raised on in an errback, it is this one again.
+        """
+        made = fresh(self.value)
+        if made is not self.value:
+            attributes(made)[ORIGIN] = self
+        return made
 
     def check(self, *types: TypeOrName) -> TypeOrName | None:
         """Return the first of `types` that matches, or None.
@@ -180,7 +148,7 @@ class Failure:
             if isinstance(candidate, str):
                 if candidate in parents:
                     return candidate
-            elif _name(candidate) in parents or isinstance(self.value, candidate):
+            elif type_name(candidate) in parents or isinstance(self.value, candidate):
                 return candidate
         return None
 
@@ -193,7 +161,7 @@ class Failure:
 
     def forget_frames(self) -> None:
         """Keep the traceback as text only, so that no frame stays alive."""
-        if self._value is None or self._value.__traceback__ is None:
+        if self._value is None or TRACEBACK.__get__(self._value) is None:
             return
         try:
             self._trace = traceback.TracebackException.from_exception(
@@ -251,79 +219,46 @@ class CopiedFailure(Failure):
         cls = self._find_class(report.type)
         if cls is None or issubclass(cls, _LOCAL_ONLY):
             cls = _remote_error_class(report.parents)
-        exception = _bare(cls)
-        exception.args = report.args
+        exception = bare(cls, report.args)
         if isinstance(exception, RemoteError):
             exception.remote_type = report.type
             exception.remote_traceback = report.traceback
             exception._message = report.message
         if isinstance(exception, OSError):
-            for name in _OS_ERROR_FIELDS:
+            for name in OS_ERROR_FIELDS:
                 if name in report.details:
-                    setattr(exception, name, report.details[name])
-        exception.__dict__[_REPORT] = report
+                    vars(OSError)[name].__set__(exception, report.details[name])
+        elif isinstance(exception, SyntaxError):
+            # What a traceback shows of it.
+            exception.msg = report.message
+        attributes(exception)[ORIGIN] = self
         return exception
 
 
 def failure_of(exception: BaseException) -> Failure:
-    """Return the failure for an exception that a chain or a call ended with.
+    """Return a failure whose value is `exception`.
 
-    One that was made from a peer's report is that peer's failure again.
+    One that was made from a peer's report is a `CopiedFailure` again.
     """
-    report = _known_report(exception)
-    return Failure(exception) if report is None else _recopied(exception, report)
-
-
-def fresh(exception: BaseException) -> BaseException:
-    """Return a copy of `exception` without a traceback, its ``__init__`` not run.
-
-    A waiter raises the copy, so that the original, which the promise keeps, collects
-    neither tracebacks nor the frames of everybody who ever waited. An exception
-    that cannot be copied is returned itself, its traceback removed.
-    """
-    try:
-        copy = _bare(type(exception))
-        for cls in type(exception).__mro__:
-            for name, attribute in vars(cls).items():
-                if isinstance(attribute, MemberDescriptorType | GetSetDescriptorType):
-                    _copy_member(name, exception, copy)
-        copy.__dict__.update(exception.__dict__)
-    except Exception:
-        return exception.with_traceback(None)
-    return copy
-
-
-def _copy_member(name: str, source: BaseException, target: BaseException) -> None:
-    if name in ("__traceback__", "__dict__", "__weakref__"):
-        return
-    try:
-        setattr(target, name, getattr(source, name))
-    except (AttributeError, TypeError):
-        # An unset slot, or a read-only member of a C class.
-        return
-
-
-def _recopied(exception: BaseException, report: Report) -> CopiedFailure:
-    cls = type(exception)
-    if isinstance(exception, RemoteError):
-        failure = CopiedFailure(report)
-    else:
-        failure = CopiedFailure(report, lambda name: cls)
+    origin = origin_of(exception)
+    if not isinstance(origin, CopiedFailure):
+        return Failure(exception)
+    failure = CopiedFailure(origin.report, origin._find_class)
     failure._value = exception
     return failure
 
 
-def _known_report(exception: BaseException) -> Report | None:
-    report = getattr(exception, "__dict__", {}).get(_REPORT)
-    return report if isinstance(report, Report) else None
+def raised_failure(exception: BaseException) -> Failure:
+    """Return the failure for an exception that a handler raised.
 
-
-def _bare(cls: type[BaseException]) -> BaseException:
-    # The first built-in of the MRO has the __new__ that fits the memory layout.
-    for base in cls.__mro__:
-        if base.__module__ == "builtins":
-            return base.__new__(cls)  # type: ignore[no-any-return, call-overload]
-    raise TypeError(f"{cls.__name__} is no exception class")  # pragma: no cover
+    What `Failure.trap` or ``get()`` raised is that same failure, with its traceback.
+    """
+    origin = origin_of(exception)
+    if isinstance(origin, Failure):
+        return origin
+    failure = Failure(exception)
+    failure.forget_frames()
+    return failure
 
 
 def _remote_error_class(parents: tuple[str, ...]) -> type[RemoteError]:
@@ -347,19 +282,6 @@ _REMOTE_ERRORS: dict[type[BaseException], type[RemoteError]] = {}
 _ExceptionType: Any = type
 
 
-def _name(cls: type) -> str:
-    try:
-        return shorten(str(qualified_name(cls)), 1024)
-    except Exception:
-        # A metaclass may do anything; the error path may not fail.
-        return "unknown.Unknown"
-
-
-def _parents(cls: type) -> tuple[str, ...]:
-    bases = (base for base in cls.__mro__ if base is not object)
-    return tuple(_name(base) for base in bases)[:MAX_PARENTS]
-
-
 def _strip(exception: BaseException) -> None:
     """Drop the tracebacks of `exception` and of what it was raised from."""
     waiting: list[BaseException | None] = [exception]
@@ -369,8 +291,5 @@ def _strip(exception: BaseException) -> None:
         if current is None or id(current) in seen:
             continue
         seen.add(id(current))
-        current.__traceback__ = None
-        waiting += [current.__cause__, current.__context__]
-
-
-__all__ = ["CopiedFailure", "Error", "Failure", "Report", "failure_of", "fresh"]
+        TRACEBACK.__set__(current, None)
+        waiting += [CAUSE.__get__(current), CONTEXT.__get__(current)]

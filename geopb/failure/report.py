@@ -1,0 +1,91 @@
+"""An exception told as data: what crosses in an error answer.
+
+Owns `Report`, and describing an exception without ever failing, whatever its class
+does. Called by the broker (errors out) and `CopiedFailure` (errors in).
+"""
+
+from __future__ import annotations
+
+import traceback
+from dataclasses import dataclass, field
+from typing import Any
+
+from geopb.errors import qualified_name
+from geopb.failure.fresh import ORIGIN, arguments, attributes
+from geopb.text import MAX_MESSAGE, encodable, safe_str, shorten
+
+#: Base classes named in one report: real hierarchies have a handful.
+MAX_PARENTS = 64
+OS_ERROR_FIELDS = ("errno", "strerror", "filename")
+
+
+@dataclass(frozen=True, slots=True)
+class Report:
+    """An exception told as data."""
+
+    type: str
+    message: str
+    #: Qualified names, the type's own first, then its bases in MRO order.
+    parents: tuple[str, ...]
+    args: tuple[object, ...] = ()
+    traceback: str | None = None
+    #: ``errno``, ``strerror``, ``filename`` of an OSError.
+    details: dict[str, object] = field(default_factory=dict)
+
+
+def report_of(exception: BaseException, *, with_traceback: bool = False) -> Report:
+    """Describe `exception`; one that came from another peer keeps its first report.
+
+    Never raises, whatever the exception's class does.
+    """
+    known = getattr(origin_of(exception), "report", None)
+    if isinstance(known, Report):
+        return known
+    cls = type(exception)
+    return Report(
+        type=type_name(cls),
+        message=safe_str(exception),
+        parents=parent_names(cls),
+        args=arguments(exception),
+        traceback=format_traceback(exception) if with_traceback else None,
+        details=_details(exception) if issubclass(cls, OSError) else {},
+    )
+
+
+def origin_of(exception: BaseException) -> Any:
+    """Return the failure that `exception` was raised for, None if for none."""
+    return attributes(exception).get(ORIGIN)
+
+
+def format_traceback(exception: BaseException) -> str:
+    """Return the traceback that Python would print, bounded; never raises."""
+    try:
+        text = "".join(traceback.format_exception(exception))
+    except Exception as error:
+        # The formatter calls user code (str(), __notes__, dir() for suggestions).
+        text = f"{type_name(type(exception))}: (traceback: {type(error).__name__})\n"
+    return shorten(encodable(text), 4 * MAX_MESSAGE)
+
+
+def type_name(cls: type) -> str:
+    """Return the qualified name of a class, bounded; never raises."""
+    try:
+        return shorten(encodable(str(qualified_name(cls))), 1024)
+    except Exception:
+        # A metaclass may do anything.
+        return "unknown.Unknown"
+
+
+def parent_names(cls: type) -> tuple[str, ...]:
+    """Return the qualified names of a class and its bases, without ``object``."""
+    bases = (base for base in cls.__mro__ if base is not object)
+    return tuple(type_name(base) for base in bases)[:MAX_PARENTS]
+
+
+def _details(exception: BaseException) -> dict[str, object]:
+    details: dict[str, object] = {}
+    for name in OS_ERROR_FIELDS:
+        value = vars(OSError)[name].__get__(exception)
+        if type(value) in (int, str, bytes):
+            details[name] = value
+    return details
