@@ -14,6 +14,8 @@ MEBI = 1024 * KIBI
 
 #: No peer may announce less, and before the peer's hello no more may be sent.
 MINIMUM_MESSAGE_BYTES = 16 * KIBI
+#: The careful pass takes three Python frames a level, of the thousand there are.
+DEEPEST = 200
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -54,6 +56,8 @@ class Limits:
     def __post_init__(self) -> None:
         for field in fields(self):
             _check(field.name, getattr(self, field.name), type(field.default))
+        if self.max_depth > DEEPEST:
+            raise ValueError(f"max_depth={self.max_depth} is above {DEEPEST}")
         for name in ("max_message_size", "max_structure_size"):
             if getattr(self, name) < MINIMUM_MESSAGE_BYTES:
                 raise ValueError(

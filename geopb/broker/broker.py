@@ -10,8 +10,11 @@ same code. Called by the connection (`geopb.net.connection`), its `Host`.
 
 from __future__ import annotations
 
+from collections import Counter
 from collections.abc import Callable
+from dataclasses import replace
 from enum import Enum
+from itertools import chain
 from typing import Any, ClassVar, Protocol
 
 from geopb.broker.calls import Answerable, IncomingCall, Questions
@@ -29,7 +32,6 @@ from geopb.failure import (
     ClassFinder,
     CopiedFailure,
     Failure,
-    Report,
     failure_of,
     report_of,
 )
@@ -38,6 +40,9 @@ from geopb.text import printable, safe_repr
 from geopb.wire import messages
 
 _NESTED = [{messages.NESTED: True}]
+
+#: Ids in one release message: some 12 KiB at the most, below every peer's limit.
+_RELEASES_EACH = 700
 
 Act = Callable[["Broker", list[Any]], None]
 
@@ -92,6 +97,8 @@ class Broker:
     ) -> None:
         self._host = host
         self.limits = limits
+        #: What the peer's hello told; the least there is, before that.
+        self.peer_limits = messages.BEFORE_HELLO
         self.state = State.OPENING
         self.exports = Exports(lobby)
         self.imports = Imports(host, limits.max_references)
@@ -173,11 +180,6 @@ class Broker:
         """Bytes that wait to be taken."""
         return self.post.outbox.unsent
 
-    @property
-    def peer_limits(self) -> messages.PeerLimits:
-        """The limits that the peer told; the least there are before its hello."""
-        return self.post.peer_limits
-
     # -- ending ---------------------------------------------------------------------
 
     def release(self, entry: Import) -> None:
@@ -231,6 +233,8 @@ class Broker:
                 act(self, message)
             elif isinstance(message, Refused):
                 self._fail_one(message)
+            elif self.state is not State.OPEN:
+                raise ProtocolError(f"bulk while {self.state.value}")
         if self._intake.refusal is not None:
             raise self._intake.refusal
 
@@ -241,14 +245,13 @@ class Broker:
 
     def _chunk(self, part: Any) -> list[Any] | Refused | None:
         if self.state is not State.OPEN:
-            raise ProtocolError(f"a chunk while {self.state.value}")
+            raise ProtocolError(f"bulk while {self.state.value}")
         return self._intake.add_chunk(part)
 
     def _fail_one(self, refused: Refused) -> None:
         """Fail the one call that a refused message belongs to."""
-        for number in refused.theirs:
-            self.post.send([messages.RELEASE, number, 1])
-        kind, question = refused.head[0], refused.head[1]
+        self._give_back(refused.theirs)
+        kind, question = [*refused.head, None, None][:2]
         if self.state is State.OPEN and type(kind) is int:
             if kind == messages.CALL and (question is None or messages.is_id(question)):
                 self._refuse_call(question, refused.error)
@@ -258,11 +261,20 @@ class Broker:
                 return
         raise ProtocolError(f"a message that is refused: {refused.error}")
 
+    def _give_back(self, numbers: list[int]) -> None:
+        """Release references that came with a message which is not used."""
+        counts = list(Counter(filter(messages.is_id, numbers)).items())
+        for start in range(0, len(counts), _RELEASES_EACH):
+            some = counts[start : start + _RELEASES_EACH]
+            self.post.send([messages.RELEASE, *chain.from_iterable(some)])
+
     def _on_hello(self, message: list[Any]) -> None:
-        peer_limits = messages.read_hello(message)
+        told = self.peer_limits = messages.read_hello(message)
         self._enter(State.OPEN)
-        self._objects.opened(peer_limits.max_references)
-        self.post.opened(peer_limits)
+        self._objects.opened(told.max_references)
+        # A peer that takes deeper values does not make this side's encoder go deeper.
+        depth = min(told.max_depth, self.limits.max_depth)
+        self.post.opened(replace(told, max_depth=depth))
         self._host.opened()
 
     def _on_call(self, message: list[Any]) -> None:
@@ -293,17 +305,7 @@ class Broker:
         promise.settle(value)
 
     def _on_error(self, message: list[Any]) -> None:
-        messages.check_error(message)
-        name, text, parents, args = message[2:6]
-        report = Report(
-            type=printable(name, 1024),
-            message=text,
-            parents=tuple(parents[:64]),
-            args=tuple(args),
-            traceback=message[6] if len(message) > 6 else None,
-            details=message[7] if len(message) > 7 else {},
-        )
-        failure = CopiedFailure(report, self._find_class)
+        failure = CopiedFailure(messages.read_report(message), self._find_class)
         self._asked(message[1]).settle(None, failure)
 
     def _on_release(self, message: list[Any]) -> None:

@@ -11,6 +11,11 @@ from geopb.errors import ProtocolError, over_limit
 from geopb.jelly.decode import BulkSlot
 from geopb.wire.codec import DecodeRefused
 
+#: Bulk of one peer that may be under way. Honest peers make bulk of 32 KiB and more,
+#: 2,048 of which fill the default ``max_message_size``; this bounds what
+#: ids that the peer chose to collide in a table can cost.
+MAX_BULK = 4096
+
 
 class Waiting:
     """A decoded message and how many of its slots are empty."""
@@ -110,6 +115,8 @@ class Inbox:
     def _announce(
         self, number: int, length: int, slot: BulkSlot | None, waiting: Waiting | None
     ) -> None:
+        if len(self._by_id) >= MAX_BULK:
+            raise over_limit("bulk under way", MAX_BULK, "bulk", MAX_BULK + 1)
         if number in self._by_id:
             raise ProtocolError(f"bulk {number} is announced twice")
         self._open += length

@@ -74,8 +74,8 @@ class Intake:
         except (DecodeRefused, LimitExceeded) as error:
             self._imports.refuse()
             return self._salvage(body, error)
-        if type(message) is not list or not message:
-            raise ProtocolError("a message that is no array")
+        if not message:
+            raise ProtocolError("a message that is an empty array")
         if reader.used:
             if reader.theirs:
                 self._imports.accept(reader.theirs)
@@ -84,7 +84,7 @@ class Intake:
                 reader.forget()
                 return None
             reader.forget()
-        return message
+        return message  # type: ignore[no-any-return]
 
     def add_chunk(self, part: ChunkPart) -> list[Any] | Refused | None:
         """Take a part of a chunk; return the message that it completes, if it does."""

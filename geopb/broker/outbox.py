@@ -61,6 +61,7 @@ class Outbox:
         "_bulk_unsent",
         "_chunk_bytes",
         "_frames",
+        "_last",
         "_max_bulk",
         "_sending",
         "_waiting",
@@ -80,6 +81,7 @@ class Outbox:
         self._max_bulk = 0
         self._chunk_bytes = CHUNK_BYTES
         self._bulk_on_the_way = 0
+        self._last = b""
         self._sending: deque[_Sending] = deque()
         self._waiting: deque[Packed] = deque()
         #: Bytes of bulk, and of the messages that wait for their turn with it.
@@ -89,7 +91,7 @@ class Outbox:
         """Whether there is something that may be sent now."""
         if self._allowance is not None:
             return bool(self._frames) and len(self._frames[0]) <= self._allowance
-        return bool(self._frames or self._sending)
+        return bool(self._frames or self._sending or self._last)
 
     def open(self, max_bulk: int, max_frame: int) -> None:
         """The peer's hello is in: all may leave, bulk up to what the peer holds."""
@@ -113,6 +115,10 @@ class Outbox:
         self.unsent += size
         self._admit()
 
+    def finish(self, body: bytes) -> None:
+        """Queue the last message: it goes out behind all bulk."""
+        self._last = frame_head(len(body)) + body
+
     def take(self) -> bytes:
         """Return the bytes to send next: all frames that wait and a piece of bulk."""
         frames: list[Any] = self._frames
@@ -127,6 +133,9 @@ class Outbox:
                 if not self._sending or self._frames:
                     break
                 frames += self._next_chunk()
+            if self._last and not (self._frames or self._sending):
+                frames.append(self._last)
+                self._last = b""
         return frames[0] if len(frames) == 1 else b"".join(frames)
 
     def clear(self) -> None:
@@ -134,6 +143,7 @@ class Outbox:
         self._frames.clear()
         self._sending.clear()
         self._waiting.clear()
+        self._last = b""
         self._bulk_on_the_way = self._bulk_unsent = 0
         self.frames_size = self.unsent = 0
 

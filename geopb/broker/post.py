@@ -13,6 +13,7 @@ from geopb.broker.outbox import Outbox
 from geopb.failure import Report
 from geopb.jelly.census import few_scalars
 from geopb.jelly.encode import Encoder, Passer
+from geopb.text import encodable, shorten
 from geopb.wire import messages
 from geopb.wire.codec import encode
 
@@ -103,9 +104,11 @@ class Post:
         try:
             self.send_values(head, self._crossing(report.args), None, tail)
         except Exception:
-            # Its arguments or the traceback pass a limit together: the type and
-            # the message, which are bounded, always arrive.
-            self._send(encode([*head, [], None, {}]))
+            # Together they pass a limit, or a detail cannot cross: the type and the
+            # message, cut to what every peer takes, always arrive.
+            name, *bases = [encodable(text)[:150] for text in (report.type, *parents)]
+            text = shorten(encodable(report.message), 1000)
+            self.send([messages.ERROR, question, name, text, bases[:8], [], None, {}])
 
     def _crossing(self, args: tuple[object, ...]) -> list[object]:
         """Return those of an exception's arguments that can cross."""
@@ -125,8 +128,9 @@ class Post:
     def finish(self, message: list[Any]) -> None:
         """Send the last message; whatever comes after it is dropped."""
         if not self._finished:
-            self.send(message)
             self._finished = True
+            self.outbox.finish(encode(message))
+            self._wake()
 
     def _send(self, body: bytes) -> None:
         if self._finished:

@@ -8,6 +8,7 @@ outside. Never knows ids or connections: the broker keeps those. Called by the b
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping, Sequence
+from inspect import getattr_static
 from types import FunctionType
 from typing import Any
 
@@ -32,9 +33,15 @@ def find_method(target: object, prefix: str, name: str) -> Callable[..., Any]:
     if name and name[0] != "_":
         found = getattr(cls, prefix + name, None)
         if callable(found) and not isinstance(found, type):
-            method: Callable[..., Any] = getattr(target, prefix + name)
-            return method
+            return _bound(target, prefix + name)
     raise NoSuchMethod(f"{qualified_name(cls)} has no method {prefix}{printable(name)}")
+
+
+def _bound(target: object, name: str) -> Callable[..., Any]:
+    """Return what the class of `target` defines, though an attribute may hide it."""
+    raw = getattr_static(type(target), name)
+    bind = getattr(type(raw), "__get__", None)
+    return raw if bind is None else bind(raw, target, type(target))  # type: ignore[no-any-return]
 
 
 def method_name(method: object) -> str:
@@ -83,10 +90,16 @@ class Referenceable:
         Raises:
             NoSuchMethod: There is no such ``remote_*`` method.
         """
-        found = getattr(type(self), "remote_" + message, None)
-        if type(found) is FunctionType and message and message[0] != "_":
+        name = "remote_" + message
+        found = getattr(type(self), name, None)
+        if (
+            type(found) is FunctionType
+            and message
+            and message[0] != "_"
+            and name not in self.__dict__
+        ):
             # What `find_method` would find: every call passes here.
-            return getattr(self, "remote_" + message)(*args, **kw)
+            return getattr(self, name)(*args, **kw)
         return find_method(self, "remote_", message)(*args, **kw)
 
 

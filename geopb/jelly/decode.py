@@ -19,6 +19,7 @@ from geopb.jelly.budget import HashBudget
 from geopb.jelly.scalars import SCALARS, read_bignum
 from geopb.limits import Limits
 from geopb.wire.codec import Decoder, DecodeRefused, TagReader, TooDeep
+from geopb.wire.messages import MAX_ID
 
 #: CBOR levels around the values of a message: its array, then ``args``.
 _ENVELOPE = 2
@@ -107,7 +108,9 @@ class Unjellier:
         #: Whether the last message left anything that `forget` lets go.
         self.used = False
         self._again = False
-        self._definitions: dict[int, Any] = {}
+        #: What DEFINE has numbered: numbers, and as many containers.
+        self._numbers: list[int] = []
+        self._defined: list[Any] = []
         #: Ids of the peer's objects in the last message, one entry for each time.
         self.theirs: list[int] = []
         #: Bulk that the last message waits for.
@@ -134,9 +137,13 @@ class Unjellier:
         except TooDeep:
             self.forget()
             message = self._deep.decode(body)
+            _check_array(message)
             self._check_depth(message)
-        if self._again:
-            self._replace(message, self._defined)
+        _check_array(message)
+        if self._numbers or self._again:
+            # Numbers are the peer's choice: they are hashed within the budget.
+            known = self._budget.make_dict(self._numbers, self._defined)
+            self._replace(message, partial(_known, known))
         return message
 
     def finish(self, message: Any) -> None:
@@ -153,7 +160,8 @@ class Unjellier:
         bulk: list[tuple[int, int]] = []
 
         def mine(content: Any, immutable: bool) -> None:
-            theirs.append(_integer(content))
+            if type(content) is int:
+                theirs.append(content)
 
         def chunked(content: Any, immutable: bool) -> None:
             number, length, _ = _bulk_fields(content)
@@ -170,7 +178,8 @@ class Unjellier:
         """Let go of what belongs to the last message."""
         self.used = False
         self._again = False
-        self._definitions.clear()
+        self._numbers = []
+        self._defined = []
         self._budget.reset()
         self.theirs = []
         self.slots = []
@@ -229,10 +238,8 @@ class Unjellier:
         pair = _list(content)
         if len(pair) != 2 or type(pair[1]) not in (list, dict):
             raise DecodeRefused("a definition of neither a list nor a dict")
-        number = _integer(pair[0])
-        if number in self._definitions:
-            raise DecodeRefused("a number defined twice")
-        self._definitions[number] = pair[1]
+        self._numbers.append(_integer(pair[0]))
+        self._defined.append(pair[1])
         return pair[1]
 
     def _once_more(self, content: Any, immutable: bool) -> _Again:
@@ -247,19 +254,11 @@ class Unjellier:
         self.slots.append(slot)
         return slot
 
-    def _defined(self, value: Any) -> Any:
-        if type(value) is not _Again:
-            return value
-        try:
-            return self._definitions[value.number]
-        except KeyError:
-            raise DecodeRefused("a number that is not defined") from None
-
     def _check_depth(self, message: Any) -> None:
         """Count the user's containers, which CBOR levels only bound."""
         limit = self._limits.max_depth
         level = [part for part in message if type(part) in _NESTING]
-        if message and message[0] in _WITH_VALUES:
+        if message and type(message[0]) is int and message[0] in _WITH_VALUES:
             level = [item for part in level for item in _inside(part)]
         depth = 0
         while level:
@@ -304,6 +303,11 @@ _WITH_VALUES = (1, 2, 3)
 _NESTING = (list, dict, tuple, set, frozenset)
 
 
+def _check_array(message: Any) -> None:
+    if type(message) is not list:
+        raise DecodeRefused("a message that is no array")
+
+
 def _inside(container: Any) -> list[Any]:
     if type(container) is dict:
         return [*container.keys(), *container.values()]
@@ -314,13 +318,22 @@ def _is_not(one: object, other: object) -> bool:
     return one is not other
 
 
+def _known(known: dict[int, Any], value: Any) -> Any:
+    if type(value) is not _Again:
+        return value
+    try:
+        return known[value.number]
+    except KeyError:
+        raise DecodeRefused("a number that is not defined") from None
+
+
 def _filled(value: Any) -> Any:
     return value.value if type(value) is BulkSlot else value
 
 
 def _integer(content: Any) -> int:
-    if type(content) is not int or content < 0:
-        raise DecodeRefused("expected a number")
+    if type(content) is not int or not 0 <= content <= MAX_ID:
+        raise DecodeRefused("expected a number of 63 bits")
     return content
 
 

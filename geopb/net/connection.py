@@ -134,11 +134,9 @@ class Connection:
         Calls that are pending then fail, which is not logged.
         """
         if self.lost is None:
-            until = monotonic() + timeout
-            if self._writer.flush_within(timeout):
-                # Behind all that was queued: it says that nothing more will come.
-                self.broker.say_goodbye(reason)
-                self._writer.flush_within(max(0.0, until - monotonic()))
+            # Behind all that is queued: it says that nothing more will come.
+            self.broker.say_goodbye(reason)
+            self._writer.flush_within(timeout)
             self._end(PBConnectionLost(f"disconnected from {self.peer}"), quiet=True)
         self.closed.wait(_LAST_FLUSH)
 

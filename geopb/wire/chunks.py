@@ -24,7 +24,7 @@ def chunk_head(data: bytes, start: int, stop: int) -> tuple[int, int] | None:
     if number is None or number[0] == 0:
         return None
     length = _cbor_head(data, number[1], 2)
-    if length is None or length[1] + length[0] != stop:
+    if length is None or not length[0] or length[1] + length[0] != stop:
         return None
     return number[0], length[1]
 

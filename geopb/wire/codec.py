@@ -79,18 +79,27 @@ class Decoder:
         inert: Decode what is not in `readers` to None instead of refusing it.
     """
 
-    __slots__ = ("_decode", "_file")
+    __slots__ = ("_decode", "_file", "_max_depth", "_readers")
 
     def __init__(
         self, readers: dict[int, TagReader], max_depth: int, *, inert: bool = False
     ) -> None:
+        self._readers = (_InertTags if inert else _Tags)(readers)
+        self._max_depth = max_depth
+        self._renew()
+
+    def _renew(self) -> None:
+        """Make the decoder, and the file that it reads.
+
+        They serve all bodies: making them anew doubles the cost of a small one. It is
+        safe, as readers never switch greenlets; but one that has refused a body keeps
+        what it had read ahead, and is replaced.
+        """
         self._file = BytesIO()
-        # The same decoder and file for all bodies: making them anew doubles the
-        # cost of a small one. Safe, as readers never switch greenlets.
         self._decode = CBORDecoder(
             self._file,
-            semantic_decoders=(_InertTags if inert else _Tags)(readers),
-            max_depth=max_depth,
+            semantic_decoders=self._readers,
+            max_depth=self._max_depth,
             allow_indefinite=False,
             allow_duplicate_keys=False,
             strict_hashable_types=True,
@@ -112,9 +121,12 @@ class Decoder:
         try:
             value = self._decode()
         except BaseException as error:
+            self._renew()
             raise _refusal(error) from None
-        if file.tell() != len(body):
-            raise DecodeRefused(f"{len(body) - file.tell()} bytes behind the message")
+        behind = len(body) - file.tell()
+        if behind:
+            self._renew()
+            raise DecodeRefused(f"{behind} bytes behind the message")
         return value
 
     def _decode_large(self, body: bytes) -> Any:
@@ -125,6 +137,7 @@ class Decoder:
         try:
             value = self._decode()
         except BaseException as error:
+            self._renew()
             raise _refusal(error) from None
         finally:
             if collecting:
@@ -133,6 +146,7 @@ class Decoder:
         # Do not keep a large body until the next one.
         file.__init__()  # type: ignore[misc]
         if behind:
+            self._renew()
             raise DecodeRefused(f"{behind} bytes behind the message")
         return value
 

@@ -11,8 +11,9 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 
 from geopb.errors import ProtocolError
+from geopb.failure.report import MAX_PARENTS, OS_ERROR_FIELDS, Report
 from geopb.limits import LEAST_TOLD, TOLD
-from geopb.text import printable, safe_repr
+from geopb.text import MAX_MESSAGE, printable, safe_repr, shorten
 
 VERSION = 1
 MAGIC = "geopb"
@@ -70,19 +71,25 @@ def read_hello(message: list[object]) -> PeerLimits:
     Raises:
         ProtocolError: It is no hello, or has no version in common.
     """
-    if len(message) < 3 or message[:2] != [HELLO, MAGIC]:
+    # Types first: of a value of a wrong one even == may raise.
+    kinds = list(map(type, message[:3]))
+    if kinds[:2] != [int, str] or len(kinds) < 3 or message[:2] != [HELLO, MAGIC]:
         raise ProtocolError("the first message is not a hello")
     told = message[2]
     if not isinstance(told, dict):
         raise ProtocolError("the hello tells nothing")
     versions = told.get("versions")
-    if not isinstance(versions, list) or VERSION not in versions:
+    if not isinstance(versions, list) or not any(map(_is_version, versions)):
         offered = safe_repr(versions)
         raise ProtocolError(f"the peer speaks versions {offered}, this side {VERSION}")
     limits = told.get("limits", {})
     if not isinstance(limits, dict):
         raise ProtocolError("the hello's limits are not a map")
     return PeerLimits(**{name: _told_limit(limits, name) for name in TOLD})
+
+
+def _is_version(value: object) -> bool:
+    return type(value) is int and value == VERSION
 
 
 def _told_limit(limits: dict[object, object], name: str) -> int:
@@ -129,13 +136,13 @@ def read_answer(message: list[object]) -> tuple[int, object]:
     """
     if len(message) >= 3:
         _, question, values = message[:3]
-        if type(question) is int and type(values) is list and len(values) == 1:
-            return question, values[0]
+        if is_id(question) and type(values) is list and len(values) == 1:
+            return question, values[0]  # type: ignore[return-value]
     raise _wrong("answer", message)
 
 
-def check_error(message: list[object]) -> None:
-    """Refuse an error answer of the wrong shape.
+def read_report(message: list[object]) -> Report:
+    """Return what an error answer tells; texts are cut to what this side would send.
 
     ``[ERROR, question, type, message, parents, args, traceback?, details?]``
     """
@@ -144,7 +151,7 @@ def check_error(message: list[object]) -> None:
     name, text, parents, args = message[2:6]
     traceback = message[6] if len(message) > 6 else None
     details = message[7] if len(message) > 7 else {}
-    if not (
+    if (
         type(name) is str
         and type(text) is str
         and type(parents) is list
@@ -153,7 +160,20 @@ def check_error(message: list[object]) -> None:
         and (traceback is None or type(traceback) is str)
         and type(details) is dict
     ):
-        raise _wrong("error", message)
+        told = None if traceback is None else shorten(traceback, 4 * MAX_MESSAGE)
+        return Report(
+            type=printable(name, 1024),
+            message=shorten(text, MAX_MESSAGE),
+            parents=tuple(parents[:MAX_PARENTS]),
+            args=tuple(args),
+            traceback=told,
+            details={k: v for k, v in details.items() if _is_detail(k, v)},
+        )
+    raise _wrong("error", message)
+
+
+def _is_detail(name: object, value: object) -> bool:
+    return name in OS_ERROR_FIELDS and type(value) in (int, str, bytes)
 
 
 def read_release(message: list[object]) -> list[tuple[int, int]]:
