@@ -15,14 +15,15 @@ from collections.abc import Callable
 from dataclasses import replace
 from enum import Enum
 from itertools import chain
-from typing import Any, ClassVar, Protocol
+from typing import Any, ClassVar
 
 from geopb.broker.calls import Answerable, IncomingCall, Questions
 from geopb.broker.exports import Exports
+from geopb.broker.host import Host
 from geopb.broker.intake import Intake, Refused
 from geopb.broker.objects import Objects, unknown_reference
 from geopb.broker.post import Post
-from geopb.broker.references import Import, Imports, Line
+from geopb.broker.references import Import, Imports
 from geopb.errors import (
     InsecureJelly,
     ProtocolError,
@@ -54,25 +55,6 @@ class State(Enum):
     OPEN = "open"
     PARTED = "parted"
     CLOSED = "closed"
-
-
-class Host(Line, Protocol):
-    """Who runs a broker: the connection."""
-
-    def wake(self) -> None:
-        """There are bytes to take; called again only after all were taken."""
-
-    def hurry(self) -> None:
-        """There are many bytes to take by now."""
-
-    def opened(self) -> None:
-        """The peer's hello is in."""
-
-    def start(self, call: IncomingCall, *, nested: bool) -> None:
-        """Run a call of the peer's, later, in a greenlet of its own."""
-
-    def parted(self, reason: str) -> None:
-        """The peer said goodbye: nothing more will come."""
 
 
 class Broker:

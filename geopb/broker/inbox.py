@@ -8,7 +8,7 @@ Called by the broker alone.
 from __future__ import annotations
 
 from geopb.errors import ProtocolError, over_limit
-from geopb.jelly.decode import BulkSlot
+from geopb.jelly.slots import BulkSlot
 from geopb.wire.codec import DecodeRefused
 
 #: Bulk of one peer that may be under way. Honest peers make bulk of 32 KiB and more,

@@ -8,8 +8,7 @@ Called by the broker, once for each frame.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
-from dataclasses import dataclass, field
+from collections.abc import Callable
 from functools import partial
 from typing import Any, Protocol
 
@@ -17,6 +16,7 @@ from geopb.errors import LimitExceeded, over_limit
 from geopb.jelly import tags
 from geopb.jelly.budget import HashBudget
 from geopb.jelly.scalars import SCALARS, read_bignum
+from geopb.jelly.slots import Again, BulkSlot, Salvaged
 from geopb.limits import Limits
 from geopb.wire.codec import Decoder, DecodeRefused, TagReader, TooDeep
 from geopb.wire.messages import MAX_ID
@@ -41,53 +41,6 @@ class Finder(Protocol):
 
         Raises DecodeRefused for one that was never given, or has been released.
         """
-
-
-class _Unhashable:
-    """Stands where a value is not known yet; may be no key and in no set."""
-
-    __slots__ = ()
-    __hash__ = None  # type: ignore[assignment]
-
-
-class _Again(_Unhashable):
-    __slots__ = ("number",)
-
-    def __init__(self, number: int) -> None:
-        self.number = number
-
-
-@dataclass(slots=True, eq=False)
-class BulkSlot(_Unhashable):
-    """Where bytes go that travel beside a message."""
-
-    id: int
-    length: int
-    kind: int
-    value: object = None
-
-    def fill(self, pieces: Sequence[bytes | bytearray | memoryview]) -> None:
-        """Set the value that the arrived bytes are. Raises DecodeRefused."""
-        if self.kind == tags.BULK_BYTEARRAY:
-            self.value = bytearray().join(pieces)
-        elif self.kind == tags.BULK_BYTES:
-            self.value = b"".join(pieces)
-        else:
-            try:
-                self.value = b"".join(pieces).decode()
-            except UnicodeDecodeError as error:
-                raise DecodeRefused(f"text that is not UTF-8: {error}") from None
-
-
-@dataclass(slots=True)
-class Salvaged:
-    """What is left of a message that was refused: enough to answer it."""
-
-    head: list[Any]
-    #: Ids of the peer's objects in it, one entry for each time; to be released.
-    theirs: list[int] = field(default_factory=list)
-    #: Bulk that is on its way for it, ``(id, length)``; to be thrown away.
-    bulk: list[tuple[int, int]] = field(default_factory=list)
 
 
 class Unjellier:
@@ -242,9 +195,9 @@ class Unjellier:
         self._defined.append(pair[1])
         return pair[1]
 
-    def _once_more(self, content: Any, immutable: bool) -> _Again:
+    def _once_more(self, content: Any, immutable: bool) -> Again:
         self.used = self._again = True
-        return _Again(_integer(content))
+        return Again(_integer(content))
 
     def _bulk(self, content: Any, immutable: bool) -> BulkSlot:
         slot = BulkSlot(*_bulk_fields(content))
@@ -319,7 +272,7 @@ def _is_not(one: object, other: object) -> bool:
 
 
 def _known(known: dict[int, Any], value: Any) -> Any:
-    if type(value) is not _Again:
+    if type(value) is not Again:
         return value
     try:
         return known[value.number]

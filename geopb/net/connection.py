@@ -9,13 +9,10 @@ references (calls) and the broker (as its host).
 
 from __future__ import annotations
 
-import atexit
 import logging
-import os
 from contextvars import Context
-from time import monotonic, thread_time
+from time import thread_time
 from typing import Any
-from weakref import WeakSet
 
 from gevent import get_hub, getcurrent, socket
 from gevent.event import Event
@@ -31,10 +28,12 @@ from geopb.errors import (
 from geopb.failure import Failure
 from geopb.finalizers import finalizer_queue
 from geopb.flavors.referenceable import Referenceable
+from geopb.net.ending import open_connections
 from geopb.net.gate import Gate
 from geopb.net.options import Options
 from geopb.net.service import Service
-from geopb.net.writer import Writer, raw
+from geopb.net.sockets import prepare, raw, readable_refusal
+from geopb.net.writer import Writer
 from geopb.promise.promise import Promise
 from geopb.text import safe_str
 from geopb.wire.framing import ForeignProtocol
@@ -99,7 +98,7 @@ class Connection:
         self.start = self.service.start
         # The hello goes first: calls may be made from now on.
         self.broker.begin()
-        _open_connections.add(self)
+        open_connections.add(self)
 
     # -- life ------------------------------------------------------------------------
 
@@ -111,7 +110,7 @@ class Connection:
         self.up.rawlink(lambda _: timer.close())
         lost: Exception = PBConnectionLost(f"the reader of {self.peer} was killed")
         try:
-            self._prepare_socket()
+            prepare(self._sock, self.options.limits.keepalive)
             lost = self._read()
             self._writer.flush_within(_LAST_FLUSH)
         finally:
@@ -119,6 +118,12 @@ class Connection:
             self._end(lost)
             self._sock.close()
             self.closed.set()
+
+    def disown(self) -> None:
+        """Be lost without a trace on the line: it belongs to the parent process."""
+        self.lost = PBConnectionLost(
+            f"the connection to {self.peer} belongs to the parent process"
+        )
 
     def is_ours(self) -> bool:
         """Whether the connection belongs to this thread."""
@@ -139,11 +144,6 @@ class Connection:
             self._writer.flush_within(timeout)
             self._end(PBConnectionLost(f"disconnected from {self.peer}"), quiet=True)
         self.closed.wait(_LAST_FLUSH)
-
-    def _prepare_socket(self) -> None:
-        if self._sock.family != socket.AF_UNIX:
-            # One small message a turn must not wait for the last one's receipt.
-            self._sock.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
 
     def _read(self) -> Exception:
         """Read to the end; return why it ended."""
@@ -198,7 +198,7 @@ class Connection:
         _log.warning("%s: connection ended: %s", self.peer, safe_str(error, 500))
         if isinstance(error, ForeignProtocol):
             if self._tell_foreign:
-                self._writer.say(_readable(error.speaks))
+                self._writer.say(readable_refusal(error.speaks))
             return ProtocolError(f"{self.peer} speaks {error.speaks}, not geopb")
         self.broker.say_goodbye(f"protocol error: {error}")
         return ProtocolError(f"{self.peer} broke the protocol: {error}")
@@ -218,7 +218,7 @@ class Connection:
         if self.lost is not None:
             return
         self.lost = lost
-        _open_connections.discard(self)
+        open_connections.discard(self)
         self._writer.close()
         self.broker.close(lost, quiet=quiet)
         self._gate.close()
@@ -313,30 +313,6 @@ class Connection:
         return f"<Connection {self.peer} {state}>"
 
 
-#: All that have not ended: for the end of the program, and for a fork.
-_open_connections: WeakSet[Connection] = WeakSet()
-
-
-@atexit.register
-def _flush_all() -> None:
-    """Send what is queued before the program ends, for up to a second in all."""
-    until = monotonic() + _LAST_FLUSH
-    for connection in list(_open_connections):
-        if connection.lost is None and connection.is_ours():
-            connection.flush(max(0.0, until - monotonic()))
-
-
-def _die_in_child() -> None:
-    """After a fork the connections are the parent's: nothing here touches the line."""
-    for connection in list(_open_connections):
-        connection.lost = PBConnectionLost(
-            f"the connection to {connection.peer} belongs to the parent process"
-        )
-
-
-os.register_at_fork(after_in_child=_die_in_child)
-
-
 def _tell(watchers: list[tuple[RemoteReference, DisconnectCallback]]) -> None:
     """Run disconnect callbacks, in a worker; one that raises does not stop the next."""
     for reference, callback in watchers:
@@ -344,12 +320,3 @@ def _tell(watchers: list[tuple[RemoteReference, DisconnectCallback]]) -> None:
             Context().run(callback, reference)
         except Exception:
             _log.exception("a disconnect callback raised")
-
-
-def _readable(speaks: str) -> bytes:
-    """Return what to tell a peer that speaks something else, in its own words."""
-    text = f"this is a geopb port, it does not speak {speaks}\r\n"
-    if speaks != "HTTP":
-        return text.encode()
-    head = "HTTP/1.0 400 Bad Request\r\nContent-Type: text/plain\r\n"
-    return f"{head}Content-Length: {len(text)}\r\n\r\n{text}".encode()

@@ -9,12 +9,13 @@ times out. Called by the connection.
 from __future__ import annotations
 
 from collections.abc import Callable
-from typing import Any, Protocol
+from typing import Protocol
 
 import gevent
 from gevent import get_hub, socket
 from gevent.event import Event
 
+from geopb.net.sockets import raw
 from geopb.workers import worker_pool
 
 #: Bytes that the hub sends in one go before it hands over to a worker, so that
@@ -170,11 +171,3 @@ class Writer:
     def _broken(self, error: OSError) -> None:
         if not self._closed:
             self._failed(error)
-
-
-def raw(sock: socket.socket) -> Any:
-    """Return the non-blocking socket inside a gevent socket.
-
-    Its ``send`` and ``recv`` never switch greenlets: they raise BlockingIOError.
-    """
-    return sock._sock  # type: ignore[attr-defined]

@@ -1,4 +1,7 @@
-"""One step of a promise's chain. Called by `Promise` alone."""
+"""What a promise does with its value: steps of its chain, calls on it.
+
+Called by `Promise` alone.
+"""
 
 from __future__ import annotations
 
@@ -39,3 +42,12 @@ class Step:
             return cast(Handler, self.errback)(failure, *args, **kwargs)
         args, kwargs = self.for_callback
         return cast(Handler, self.callback)(value, *args, **kwargs)
+
+
+def call_value(value: Any, method: Any, args: Any, kwargs: Any) -> Any:
+    """Call a method of what a promise has become. Raises TypeError if it has none."""
+    call = getattr(value, "callRemote", None)
+    if call is None:
+        kind = type(value).__name__
+        raise TypeError(f"a result of type {kind} has no remote methods to call")
+    return call(method, *args, **kwargs)

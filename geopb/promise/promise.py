@@ -16,7 +16,7 @@ from gevent import Greenlet, GreenletExit, get_hub
 from gevent.event import AsyncResult
 
 from geopb.failure import Failure, failure_of, raised_failure
-from geopb.promise.chain import Handler, Step
+from geopb.promise.chain import Handler, Step, call_value
 from geopb.promise.unhandled import Unhandled
 from geopb.promise.waiting import Timeout, Waitable
 from geopb.workers import interrupt_main, worker_pool
@@ -178,7 +178,7 @@ class Promise(Waitable, Generic[T_co]):
                 called.settle(None, self._failure)
                 return
             try:
-                called.set(_call(self._value, method, args, kwargs))
+                called.set(call_value(self._value, method, args, kwargs))
             except BaseException as error:
                 called.settle(None, failure_of(error))
                 if isinstance(error, KeyboardInterrupt):
@@ -344,14 +344,6 @@ class Promise(Waitable, Generic[T_co]):
 
 #: What a promise follows when it is set to it, or a handler returns it.
 _FOLLOWED = (Promise, AsyncResult, Greenlet)
-
-
-def _call(value: Any, method: Any, args: Any, kwargs: Any) -> Any:
-    call = getattr(value, "callRemote", None)
-    if call is None:
-        kind = type(value).__name__
-        raise TypeError(f"a result of type {kind} has no remote methods to call")
-    return call(method, *args, **kwargs)
 
 
 def outcome(other: Any) -> tuple[Any, Failure | None]:

@@ -1,0 +1,63 @@
+"""What stands in a decoded message for values that are not known yet.
+
+Owns the placeholders of aliases and bulk, and what is salvaged of a refused message.
+Made by ``decode``, filled by the broker's inbox.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass, field
+from typing import Any
+
+from geopb.jelly import tags
+from geopb.wire.codec import DecodeRefused
+
+
+class _Unhashable:
+    """Stands where a value is not known yet; may be no key and in no set."""
+
+    __slots__ = ()
+    __hash__ = None  # type: ignore[assignment]
+
+
+class Again(_Unhashable):
+    """Stands for the list or dict that was defined under `number`."""
+
+    __slots__ = ("number",)
+
+    def __init__(self, number: int) -> None:
+        self.number = number
+
+
+@dataclass(slots=True, eq=False)
+class BulkSlot(_Unhashable):
+    """Where bytes go that travel beside a message."""
+
+    id: int
+    length: int
+    kind: int
+    value: object = None
+
+    def fill(self, pieces: Sequence[bytes | bytearray | memoryview]) -> None:
+        """Set the value that the arrived bytes are. Raises DecodeRefused."""
+        if self.kind == tags.BULK_BYTEARRAY:
+            self.value = bytearray().join(pieces)
+        elif self.kind == tags.BULK_BYTES:
+            self.value = b"".join(pieces)
+        else:
+            try:
+                self.value = b"".join(pieces).decode()
+            except UnicodeDecodeError as error:
+                raise DecodeRefused(f"text that is not UTF-8: {error}") from None
+
+
+@dataclass(slots=True)
+class Salvaged:
+    """What is left of a message that was refused: enough to answer it."""
+
+    head: list[Any]
+    #: Ids of the peer's objects in it, one entry for each time; to be released.
+    theirs: list[int] = field(default_factory=list)
+    #: Bulk that is on its way for it, ``(id, length)``; to be thrown away.
+    bulk: list[tuple[int, int]] = field(default_factory=list)

@@ -1,0 +1,55 @@
+"""What geopb wants of a socket, and what it tells a peer that is none of ours.
+
+Owns the socket options. Called by the connection.
+"""
+
+from __future__ import annotations
+
+from typing import Any
+
+from gevent import socket
+
+#: Probes that the kernel sends to a silent link before it gives it up.
+_PROBES = 3
+
+
+def prepare(sock: socket.socket, keepalive: float) -> None:
+    """Set the options of a connected socket.
+
+    The kernel decides whether the link is dead: its probes are answered by the peer's
+    kernel, however busy the peer is. A link that is gone, or a peer that takes no
+    bytes while some wait, ends within `keepalive` seconds.
+    """
+    if sock.family == socket.AF_UNIX:
+        return
+    # One small message a turn must not wait for the last one's receipt.
+    sock.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
+    sock.setsockopt(socket.SOL_SOCKET, socket.SO_KEEPALIVE, 1)
+    between = max(1, int(keepalive / (_PROBES + 1)))
+    _set_where_known(sock, "TCP_KEEPIDLE", between)
+    _set_where_known(sock, "TCP_KEEPINTVL", between)
+    _set_where_known(sock, "TCP_KEEPCNT", _PROBES)
+    _set_where_known(sock, "TCP_USER_TIMEOUT", max(1, int(keepalive * 1000)))
+
+
+def _set_where_known(sock: socket.socket, name: str, value: int) -> None:
+    option = getattr(socket, name, None)
+    if option is not None:
+        sock.setsockopt(socket.IPPROTO_TCP, option, value)
+
+
+def raw(sock: socket.socket) -> Any:
+    """Return the non-blocking socket inside a gevent socket.
+
+    Its ``send`` and ``recv`` never switch greenlets: they raise BlockingIOError.
+    """
+    return sock._sock  # type: ignore[attr-defined]
+
+
+def readable_refusal(speaks: str) -> bytes:
+    """Return what to tell a peer that speaks something else, in its own words."""
+    text = f"this is a geopb port, it does not speak {speaks}\r\n"
+    if speaks != "HTTP":
+        return text.encode()
+    head = "HTTP/1.0 400 Bad Request\r\nContent-Type: text/plain\r\n"
+    return f"{head}Content-Length: {len(text)}\r\n\r\n{text}".encode()
