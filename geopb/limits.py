@@ -14,6 +14,11 @@ MEBI = 1024 * KIBI
 
 #: No peer may announce less, and before the peer's hello no more may be sent.
 MINIMUM_MESSAGE_BYTES = 16 * KIBI
+#: Bulk of one peer that may be under way. Honest peers make bulk of 32 KiB and more,
+#: 2,048 of which fill the default ``max_message_size``; this bounds what ids that the
+#: peer chose to collide in a table can cost.
+MAX_BULK = 4096
+
 #: The careful pass takes three Python frames a level, of the thousand there are.
 DEEPEST = 200
 
@@ -64,6 +69,10 @@ class Limits:
                     f"{name}={getattr(self, name)} is below {MINIMUM_MESSAGE_BYTES}, "
                     "the least that a peer may announce"
                 )
+
+        if self.max_structure_size > self.max_message_size:
+            # A part is no larger than the whole.
+            object.__setattr__(self, "max_structure_size", self.max_message_size)
 
     def told(self) -> dict[str, int]:
         """Return what the hello tells the peer, by name."""

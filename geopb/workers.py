@@ -38,9 +38,11 @@ class Worker(_Greenlet):
 
     Attributes:
         serving: The service whose call the job serves, None in any other job.
+        call: That call.
     """
 
     serving: Any = None
+    call: Any = None
 
     def __init__(self, pool: WorkerPool) -> None:
         Greenlet.__init__(self)
@@ -64,7 +66,7 @@ class Worker(_Greenlet):
                 if pool.running is not self:
                     # It blocked, and is resumed by somebody else than the pool.
                     break
-                if self.has_links() or sys.getrefcount(self) > references:
+                if self._marked() or sys.getrefcount(self) > references:
                     return
 
     def claimed(self) -> bool:
@@ -77,7 +79,14 @@ class Worker(_Greenlet):
         references = sys.getrefcount(self)
         if not self._unclaimed:
             self._unclaimed = references
-        return self.has_links() or references > self._unclaimed
+        return self._marked() or references > self._unclaimed
+
+    def _marked(self) -> bool:
+        """Whether a greenlet-local, or an attribute, was set on it."""
+        return self.has_links() or not self.__dict__.keys() <= _OWN_ATTRIBUTES
+
+
+_OWN_ATTRIBUTES = frozenset(("_pool", "_unclaimed", "serving", "call"))
 
 
 class WorkerPool:

@@ -42,6 +42,9 @@ from geopb.wire import messages
 
 _NESTED = [{messages.NESTED: True}]
 
+#: Refusals come from the reader, which never waits: so many times the high-water mark
+#: of unsent bytes, and the peer is not reading.
+_UNREAD_REFUSALS = 2
 #: Ids in one release message: some 12 KiB at the most, below every peer's limit.
 _RELEASES_EACH = 700
 
@@ -88,6 +91,7 @@ class Broker:
         self._objects = Objects(host, self.exports, self.imports, limits)
         self.post = Post(self._objects, self.exports, host)
         self._intake = Intake(self._objects, self.imports, limits, clock)
+        self._intake.pin = self._pin
         self._find_class = find_class
         self._act = self._ACTS[State.OPENING]
 
@@ -118,15 +122,16 @@ class Broker:
         questions = self.questions
         number = questions.last = questions.last + 1
         head: list[object] = [messages.CALL, number, target, name]
+        # Before it is sent: sending may find the line broken, and end what is pending.
+        questions[number] = promise
         try:
             if nested:
                 self.post.send_values(head, args, kwargs, _NESTED)
             else:
                 self.post.send_values(head, args, kwargs or None)
         except Exception as error:
-            promise.settle(None, failure_of(error.with_traceback(None)))
-        else:
-            questions[number] = promise
+            if questions.pop(number, None) is not None:
+                promise.settle(None, failure_of(error.with_traceback(None)))
 
     def call_only(
         self, target: int, name: str, args: tuple[Any, ...], kwargs: dict[str, Any]
@@ -147,13 +152,11 @@ class Broker:
             self.fail(call, error)
 
     def fail(
-        self, call: IncomingCall, error: BaseException, *, with_traceback: bool = False
+        self, call: IncomingCall, error: BaseException, traceback: str | None = None
     ) -> None:
-        """Answer a call with an exception; never fails itself."""
+        """Answer a call with an exception, and a traceback; never fails itself."""
         if call.question is not None and self.state is not State.CLOSED:
-            self.post.send_report(
-                call.question, report_of(error, with_traceback=with_traceback)
-            )
+            self.post.send_report(call.question, report_of(error, traceback))
 
     # -- sending -------------------------------------------------------------------
 
@@ -188,7 +191,7 @@ class Broker:
         self.post.outbox.clear()
         self._intake.clear()
         for promise in self.questions.take_all():
-            promise.settle(None, Failure(lost), quiet=quiet)
+            promise.settle(None, Failure(lost, quiet=quiet))
 
     # -- messages in ---------------------------------------------------------------
 
@@ -203,20 +206,14 @@ class Broker:
             return
         read = self._intake.read
         for body in self._intake.cut(data):
-            message = read(body) if type(body) is bytes else self._chunk(body)
-            if type(message) is list:
-                kind = message[0]
-                act = self._act.get(kind) if type(kind) is int else None
-                if act is None:
-                    raise ProtocolError(
-                        f"a message of kind {safe_repr(kind, 20)} "
-                        f"while {self.state.value}"
-                    )
-                act(self, message)
-            elif isinstance(message, Refused):
-                self._fail_one(message)
-            elif self.state is not State.OPEN:
-                raise ProtocolError(f"bulk while {self.state.value}")
+            if type(body) is bytes:
+                message = read(body)
+                if message is not None:
+                    self._receive_message(message)
+                elif self.state is not State.OPEN:
+                    raise ProtocolError(f"bulk while {self.state.value}")
+            else:
+                self._receive_part(body)
         if self._intake.refusal is not None:
             raise self._intake.refusal
 
@@ -225,10 +222,34 @@ class Broker:
         """Whether the stream would end inside a message if it ended now."""
         return self._intake.in_the_middle
 
-    def _chunk(self, part: Any) -> list[Any] | Refused | None:
+    def _receive_message(self, message: list[Any] | Refused) -> None:
+        if isinstance(message, Refused):
+            self._fail_one(message)
+            return
+        kind = message[0]
+        act = self._act.get(kind) if type(kind) is int else None
+        if act is None:
+            raise ProtocolError(
+                f"a message of kind {safe_repr(kind, 20)} while {self.state.value}"
+            )
+        act(self, message)
+
+    def _receive_part(self, part: Any) -> None:
         if self.state is not State.OPEN:
             raise ProtocolError(f"bulk while {self.state.value}")
-        return self._intake.add_chunk(part)
+        whole = self._intake.add_chunk(part)
+        if whole is not None:
+            self._receive_message(whole.message)
+            if whole.pinned is not None:
+                self.exports.unpin(whole.pinned)
+
+    def _pin(self, message: list[Any]) -> int | None:
+        """Keep the target of a call that waits for bulk: a release may come first."""
+        if type(message[0]) is int and message[0] == messages.CALL and len(message) > 2:
+            number = message[2]
+            if messages.is_id(number) and self.exports.pin(number):
+                return int(number)
+        return None
 
     def _fail_one(self, refused: Refused) -> None:
         """Fail the one call that a refused message belongs to."""
@@ -236,7 +257,7 @@ class Broker:
         kind, question = [*refused.head, None, None][:2]
         if self.state is State.OPEN and type(kind) is int:
             if kind == messages.CALL and (question is None or messages.is_id(question)):
-                self._refuse_call(question, refused.error)
+                self.refuse(question, refused.error)
                 return
             if kind in (messages.ANSWER, messages.ERROR) and messages.is_id(question):
                 self._asked(question).settle(None, failure_of(refused.error))
@@ -266,16 +287,24 @@ class Broker:
         nested = len(message) > 6 and message[6].get(messages.NESTED) is True
         target = self.exports.find(number)
         if target is None:
-            self._refuse_call(question, InsecureJelly(unknown_reference(number)))
+            self.refuse(question, InsecureJelly(unknown_reference(number)))
         elif len(name) > self.limits.max_name_length:
             limit = self.limits.max_name_length
             error = over_limit("max_name_length", limit, "a method name", len(name))
-            self._refuse_call(question, error)
+            self.refuse(question, error)
         else:
             call = IncomingCall(self, question, target, name, args, kwargs)
             self._host.start(call, nested=nested)
 
-    def _refuse_call(self, question: int | None, error: Exception) -> None:
+    def refuse(self, question: int | None, error: Exception) -> None:
+        """Answer a call that is not run.
+
+        Raises:
+            LimitExceeded: The peer makes them and takes no answers: end it.
+        """
+        limit = _UNREAD_REFUSALS * self.limits.max_unsent_bytes
+        if self.unsent > limit:
+            raise over_limit("max_unsent_bytes", limit, "answers", self.unsent)
         if question is not None:
             self.post.send_report(question, report_of(error))
 

@@ -14,13 +14,8 @@ from geopb.failure import Failure
 class Answerable(Protocol):
     """What waits for an answer: a promise."""
 
-    def settle(
-        self, value: object, failure: Failure | None = None, *, quiet: bool = False
-    ) -> None:
-        """End with `value`, or with `failure`; must not switch greenlets.
-
-        A ``quiet`` failure is not logged though nobody may look at it.
-        """
+    def settle(self, value: object, failure: Failure | None = None) -> None:
+        """End with `value`, or with `failure`; must not switch greenlets."""
 
 
 class IncomingCall:

@@ -11,12 +11,14 @@ from geopb.errors import ProtocolError, over_limit
 
 
 class _Export:
-    __slots__ = ("count", "target")
+    __slots__ = ("count", "pins", "target")
 
     def __init__(self, target: object) -> None:
         self.target = target
         #: References sent and not released.
         self.count = 0
+        #: Messages that wait for it.
+        self.pins = 0
 
 
 class Exports:
@@ -58,6 +60,25 @@ class Exports:
         self._unsure.append(number)
         return number
 
+    def pin(self, number: int) -> bool:
+        """Keep an object, though it be released, until `unpin`; False if unknown."""
+        entry = self._by_id.get(number)
+        if entry is not None:
+            entry.pins += 1
+        return entry is not None
+
+    def unpin(self, number: int) -> None:
+        """Take back one `pin`; nothing is left to do for a table that was cleared."""
+        entry = self._by_id.get(number)
+        if entry is not None:
+            entry.pins -= 1
+            self._forget_if_free(number, entry)
+
+    def _forget_if_free(self, number: int, entry: _Export) -> None:
+        if not entry.count and not entry.pins:
+            del self._by_id[number]
+            del self._ids[id(entry.target)]
+
     def settle(self) -> None:
         """Keep the counts made since the last time: their message goes out."""
         if self._unsure:
@@ -89,11 +110,8 @@ class Exports:
                 f"release of {count} references to {number}, {held} held"
             )
         entry.count -= count
-        if entry.count:
-            return None
-        del self._by_id[number]
-        del self._ids[id(entry.target)]
-        return entry.target
+        self._forget_if_free(number, entry)
+        return None if entry.count else entry.target
 
     def clear(self) -> None:
         """Forget all: the connection has ended."""

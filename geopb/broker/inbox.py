@@ -9,21 +9,21 @@ from __future__ import annotations
 
 from geopb.errors import ProtocolError, over_limit
 from geopb.jelly.slots import BulkSlot
+from geopb.limits import MAX_BULK
 from geopb.wire.codec import DecodeRefused
-
-#: Bulk of one peer that may be under way. Honest peers make bulk of 32 KiB and more,
-#: 2,048 of which fill the default ``max_message_size``; this bounds what
-#: ids that the peer chose to collide in a table can cost.
-MAX_BULK = 4096
 
 
 class Waiting:
     """A decoded message and how many of its slots are empty."""
 
-    __slots__ = ("missing", "refusal", "size", "value")
+    __slots__ = ("missing", "pinned", "refusal", "size", "value")
 
-    def __init__(self, value: list[object], slots: list[BulkSlot]) -> None:
+    def __init__(
+        self, value: list[object], slots: list[BulkSlot], pinned: int | None
+    ) -> None:
         self.value = value
+        #: The id of an export that is kept for it.
+        self.pinned = pinned
         self.missing = len(slots)
         self.size = sum(slot.length for slot in slots)
         #: Why the message cannot be used after all.
@@ -71,9 +71,14 @@ class Inbox:
     def __len__(self) -> int:
         return len(self._by_id)
 
-    def expect(self, message: list[object], slots: list[BulkSlot]) -> None:
+    def expect(
+        self,
+        message: list[object],
+        slots: list[BulkSlot],
+        pinned: int | None = None,
+    ) -> None:
         """Hold `message` until the bytes for its slots are there."""
-        waiting = Waiting(message, slots)
+        waiting = Waiting(message, slots, pinned)
         for slot in slots:
             self._announce(slot.id, slot.length, slot, waiting)
 

@@ -10,7 +10,7 @@ from collections.abc import Callable
 from dataclasses import dataclass, field
 from typing import Any
 
-from geopb.broker.inbox import Inbox
+from geopb.broker.inbox import Inbox, Waiting
 from geopb.broker.references import Imports
 from geopb.errors import Error, InsecureJelly, LimitExceeded, ProtocolError
 from geopb.jelly.decode import Finder, Unjellier
@@ -30,6 +30,15 @@ class Refused:
     theirs: list[int] = field(default_factory=list)
 
 
+@dataclass(slots=True)
+class Whole:
+    """A message whose bulk is there."""
+
+    message: list[Any] | Refused
+    #: The id of an export that was kept for it, to be released now.
+    pinned: int | None
+
+
 class Intake:
     """Reads the messages of one peer."""
 
@@ -43,6 +52,8 @@ class Intake:
         self._imports = imports
         self._inbox = Inbox(limits.max_message_size)
         self._frames = FrameReader(limits.max_structure_size)
+        #: Keeps what a waiting message needs; returns the id of what was pinned.
+        self.pin: Callable[[list[Any]], int | None] = lambda message: None
         #: Cuts what arrives into bodies and parts of chunks.
         self.cut = self._frames.feed
         self._unjellier = Unjellier(finder, limits, clock)
@@ -80,17 +91,20 @@ class Intake:
             if reader.theirs:
                 self._imports.accept(reader.theirs)
             if reader.slots:
-                self._inbox.expect(message, reader.slots)
+                self._inbox.expect(message, reader.slots, self.pin(message))
                 reader.forget()
                 return None
             reader.forget()
         return message  # type: ignore[no-any-return]
 
-    def add_chunk(self, part: ChunkPart) -> list[Any] | Refused | None:
+    def add_chunk(self, part: ChunkPart) -> Whole | None:
         """Take a part of a chunk; return the message that it completes, if it does."""
         waiting = self._inbox.add(*part)
         if waiting is None:
             return None
+        return Whole(self._finished(waiting), waiting.pinned)
+
+    def _finished(self, waiting: Waiting) -> list[Any] | Refused:
         if waiting.refusal is not None:
             return Refused(waiting.value, _as_error(waiting.refusal))
         self._unjellier.finish(waiting.value)

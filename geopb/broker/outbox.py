@@ -11,7 +11,7 @@ from collections import deque
 from typing import Any
 
 from geopb.jelly.encode import Bulk, Packed
-from geopb.limits import MINIMUM_MESSAGE_BYTES
+from geopb.limits import MAX_BULK, MINIMUM_MESSAGE_BYTES
 from geopb.wire.chunks import CHUNK_HEAD_BYTES, make_chunk_head
 from geopb.wire.framing import frame_head
 
@@ -178,7 +178,8 @@ class Outbox:
         """Announce the messages with bulk that the peer has room for, in order."""
         while self._waiting and self._allowance is None:
             size = _size(self._waiting[0])
-            if self._bulk_on_the_way + size > self._max_bulk:
+            pieces = len(self._sending) + len(self._waiting[0].bulk)
+            if self._bulk_on_the_way + size > self._max_bulk or pieces > MAX_BULK:
                 return
             packed = self._waiting.popleft()
             self._bulk_unsent -= len(packed.body)

@@ -102,13 +102,19 @@ class Post:
         head = [messages.ERROR, question, report.type, report.message, parents]
         tail: list[object] = [report.traceback, report.details]
         try:
-            self.send_values(head, self._crossing(report.args), None, tail)
+            args = self._crossing(report.args)
+            if report.args and not args:
+                # An exception shows its arguments: the text stands for them.
+                args = [report.message]
+            self.send_values(head, args, None, tail)
         except Exception:
             # Together they pass a limit, or a detail cannot cross: the type and the
             # message, cut to what every peer takes, always arrive.
             name, *bases = [encodable(text)[:150] for text in (report.type, *parents)]
             text = shorten(encodable(report.message), 1000)
-            self.send([messages.ERROR, question, name, text, bases[:8], [], None, {}])
+            self.send(
+                [messages.ERROR, question, name, text, bases[:8], [text], None, {}]
+            )
 
     def _crossing(self, args: tuple[object, ...]) -> list[object]:
         """Return those of an exception's arguments that can cross."""

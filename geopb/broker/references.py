@@ -9,7 +9,16 @@ line and does nothing else. Called by the broker and by users.
 from __future__ import annotations
 
 from collections.abc import Callable
-from typing import Any, Concatenate, ParamSpec, Protocol, TypeVar, overload
+from typing import (
+    Any,
+    Concatenate,
+    NoReturn,
+    ParamSpec,
+    Protocol,
+    Self,
+    TypeVar,
+    overload,
+)
 from weakref import ref
 
 from geopb.errors import over_limit
@@ -150,6 +159,16 @@ class RemoteReference:
         """Take one registration of `callback` back; an unknown one is ignored."""
         self._line.unwatch(self, callback)
 
+    def __copy__(self) -> Self:
+        # A second object would release what the first one holds.
+        return self
+
+    def __deepcopy__(self, memo: object) -> Self:
+        return self
+
+    def __reduce__(self) -> NoReturn:
+        raise TypeError("a RemoteReference belongs to its connection")
+
     def __del__(self) -> None:
         # Any greenlet, any thread, even the hub: note it, and nothing else.
         self._line.dropped(self._entry)
@@ -167,7 +186,7 @@ class RemoteMethod:
         self.reference = reference
         self.name = name
 
-    def __call__(self, *args: Any, **kwargs: Any) -> Any:
+    def __call__(self, /, *args: Any, **kwargs: Any) -> Any:
         """Call it: see `RemoteReference.callRemote`."""
         return self.reference.callRemote(self.name, *args, **kwargs)
 

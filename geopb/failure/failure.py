@@ -79,9 +79,13 @@ class Failure:
         exception: The exception; None takes the one being handled.
     """
 
-    __slots__ = ("__weakref__", "_trace", "_value")
+    __slots__ = ("__weakref__", "_trace", "_value", "quiet")
 
-    def __init__(self, exception: BaseException | None = None) -> None:
+    def __init__(
+        self, exception: BaseException | None = None, *, quiet: bool = False
+    ) -> None:
+        #: Not to be logged though nobody looks at it: it was asked for.
+        self.quiet = quiet
         if exception is None:
             exception = sys.exception()
             if exception is None:
@@ -124,8 +128,12 @@ class Failure:
     def raiseException(self) -> NoReturn:
         """Raise the exception afresh: no traceback grows, no frame is kept."""
         made = self.fresh()
-        # With its own cause, and without what happens to be handled here.
-        raise made from made.__cause__
+        try:
+            # With its own cause, and without what happens to be handled here.
+            raise made from made.__cause__
+        finally:
+            # Its traceback holds this frame: a cycle, if this frame held it.
+            del made
 
     def fresh(self) -> BaseException:
         """Return an exception equal to `value`, to be raised once.
@@ -176,14 +184,17 @@ class Failure:
         return f"<{type(self).__name__} {self.type}: {safe_str(self.value, 200)}>"
 
 
+_NOT_MADE_YET = Exception()
+
+
 class CopiedFailure(Failure):
     """A failure that came over the wire; `value` is made when first asked for."""
 
     __slots__ = ("_find_class", "report")
 
     def __init__(self, report: Report, find_class: ClassFinder = local_error_class):
+        super().__init__(_NOT_MADE_YET)
         self._value = None
-        self._trace = None
         self.report = report
         self._find_class = find_class
 

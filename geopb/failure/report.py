@@ -6,7 +6,7 @@ does. Called by the broker (errors out) and `CopiedFailure` (errors in).
 
 from __future__ import annotations
 
-import traceback
+import traceback as tracebacks
 from dataclasses import dataclass, field
 from typing import Any
 
@@ -33,8 +33,10 @@ class Report:
     details: dict[str, object] = field(default_factory=dict)
 
 
-def report_of(exception: BaseException, *, with_traceback: bool = False) -> Report:
+def report_of(exception: BaseException, traceback: str | None = None) -> Report:
     """Describe `exception`; one that came from another peer keeps its first report.
+
+    ``traceback`` is the text to tell with it, None for none.
 
     Never raises, whatever the exception's class does.
     """
@@ -47,7 +49,7 @@ def report_of(exception: BaseException, *, with_traceback: bool = False) -> Repo
         message=safe_str(exception),
         parents=parent_names(cls),
         args=arguments(exception),
-        traceback=format_traceback(exception) if with_traceback else None,
+        traceback=traceback,
         details=_details(exception) if issubclass(cls, OSError) else {},
     )
 
@@ -60,7 +62,7 @@ def origin_of(exception: BaseException) -> Any:
 def format_traceback(exception: BaseException) -> str:
     """Return the traceback that Python would print, bounded; never raises."""
     try:
-        text = "".join(traceback.format_exception(exception))
+        text = "".join(tracebacks.format_exception(exception))
     except Exception as error:
         # The formatter calls user code (str(), __notes__, dir() for suggestions).
         text = f"{type_name(type(exception))}: (traceback: {type(error).__name__})\n"

@@ -113,8 +113,9 @@ class Unjellier:
         bulk: list[tuple[int, int]] = []
 
         def mine(content: Any, immutable: bool) -> None:
-            if type(content) is int:
-                theirs.append(content)
+            if type(content) is not int:
+                raise DecodeRefused("a reference without a number")
+            theirs.append(content)
 
         def chunked(content: Any, immutable: bool) -> None:
             number, length, _ = _bulk_fields(content)

@@ -22,6 +22,7 @@ from geopb.jelly.census import (
     plain_tree,
 )
 from geopb.jelly.scalars import SCALARS, NumberLimits, check_integer
+from geopb.limits import MAX_BULK
 from geopb.wire.codec import CBORTag, encode_within
 
 #: A tag of ours and the head of its array: what a tuple or set costs at the least.
@@ -217,7 +218,7 @@ class _Walk:
             raise over_limit("max_structure_size", limit, "a message", size)
 
     def _string(self, value: str | bytes) -> Any:
-        if len(value) < BULK_BYTES or self._hashed:
+        if len(value) < BULK_BYTES or self._hashed or len(self.bulk) >= MAX_BULK:
             return value
         if isinstance(value, bytes):
             return self._as_bulk(value, tags.BULK_BYTES)
@@ -303,7 +304,7 @@ class _Walk:
         if scalar is not None:
             return CBORTag(scalar.tag, scalar.plain(value, self._limits))
         if kind is bytearray:
-            if len(value) >= BULK_BYTES:
+            if len(value) >= BULK_BYTES and len(self.bulk) < MAX_BULK:
                 # A copy: the caller may change it before the last chunk has left.
                 return self._as_bulk(bytes(value), tags.BULK_BYTEARRAY)
             return CBORTag(tags.BYTEARRAY, bytes(value))

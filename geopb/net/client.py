@@ -17,7 +17,8 @@ from geopb.net.connection import Connection
 from geopb.net.lobby import GET_ROOT, LOBBY
 from geopb.net.options import read_options
 from geopb.net.server import refuse_tls
-from geopb.promise.promise import Promise
+from geopb.promise.combine import fail
+from geopb.promise.promise import Promise, outcome
 from geopb.promise.waiting import Timeout
 
 
@@ -37,7 +38,11 @@ class PBClientFactory:
         self._connecting: gevent.Greenlet[[Address], None] | None = None
         #: Why there is no connection to be had; None before and while there is.
         self._over: Exception | None = None
+        #: Why the last attempt to connect failed.
+        self._failed: Exception | None = None
         self._waiting: list[Promise[Any]] = []
+        #: The answer to the first question, while the peer's hello is not in.
+        self._first_root: Promise[Any] | None = None
         self._up: Promise[Connection] = Promise()
 
     def connect(self, address: AddressLike, *, ssl_context: Any = None) -> Self:
@@ -53,7 +58,7 @@ class PBClientFactory:
         refuse_tls(parsed, ssl_context)
         if self._connecting is not None:
             raise RuntimeError("this factory is connected already")
-        self._over = None
+        self._failed = self._over = None
         self._up = Promise()
         self._connecting = gevent.spawn(self._run, parsed)
         return self
@@ -71,12 +76,19 @@ class PBClientFactory:
         `DeadReferenceError` after `disconnect`.
         """
         promise: Promise[Any] = Promise()
-        if self._over is not None:
+        if self._failed is not None:
+            promise.set_exception(self._failed)
+        elif self._over is not None:
             promise.set_exception(_dead(self._over))
         elif self._connection is None:
             self._waiting.append(promise)
+        elif self._connection.up.ready():
+            promise.set(self._ask_root(self._connection))
         else:
-            self._ask_root(self._connection, promise)
+            # One question until the peer has told how many it takes.
+            if self._first_root is None:
+                self._first_root = self._ask_root(self._connection)
+            promise.set(self._first_root)
         return promise
 
     def disconnect(self) -> None:
@@ -89,12 +101,12 @@ class PBClientFactory:
         lost = PBConnectionLost("disconnected")
         if connection is not None:
             connection.close()
-        elif connecting is not None:
-            connecting.kill()
-        if connecting is not None and connecting is not gevent.getcurrent():
-            connecting.join()
-        if self._over is None or connecting is not None:
+        else:
+            # Before the greenlet is ended: what waits fails with this.
             self._ended(lost, quiet=True)
+        if connecting is not None and connecting is not gevent.getcurrent():
+            connecting.kill()
+        self._failed, self._over = None, lost
 
     def _run(self, address: Address) -> None:
         """Connect and read to the end: the greenlet of this connection."""
@@ -102,37 +114,44 @@ class PBClientFactory:
             sock = open_socket(address)
         except Exception as error:
             self._ended(error)
+            self._failed = error
             return
         connection = Connection(sock, str(address), self._options)
         self._connection = connection
         connection.up.rawlink(self._opened)
         waiting, self._waiting = self._waiting, []
+        if waiting:
+            self._first_root = self._ask_root(connection)
         for promise in waiting:
-            self._ask_root(connection, promise)
+            promise.set(self._first_root)
         try:
             connection.run()
         finally:
             if self._connection is connection:
                 lost = connection.lost or PBConnectionLost("the reader was killed")
                 self._ended(lost)
+                if connection.up.failed():
+                    self._failed = lost
 
     def _opened(self, up: Promise[Connection]) -> None:
-        self._up.settle(up.value, up._failure, quiet=True)
+        # Not to be kept: it would keep the root.
+        self._first_root = None
+        self._up.settle(*outcome(up))
 
-    def _ask_root(self, connection: Connection, promise: Promise[Any]) -> None:
+    def _ask_root(self, connection: Connection) -> Promise[Any]:
         try:
-            promise.set(connection.call(LOBBY, GET_ROOT, (), {}))
+            return connection.call(LOBBY, GET_ROOT, (), {})
         except DeadReferenceError as error:
-            promise.set_exception(error)
+            return fail(error)
 
     def _ended(self, lost: Exception, *, quiet: bool = False) -> None:
         self._connection = self._connecting = None
         self._over = lost
         waiting, self._waiting = self._waiting, []
         for promise in waiting:
-            promise.settle(None, Failure(lost), quiet=quiet)
+            promise.settle(None, Failure(lost, quiet=quiet))
         if not self._up.ready():
-            self._up.settle(None, Failure(lost), quiet=True)
+            self._up.settle(None, Failure(lost, quiet=True))
 
     def _wait_until_up(self, timeout: float | None) -> None:
         self._up.get(timeout=timeout)

@@ -10,11 +10,12 @@ references (calls) and the broker (as its host).
 from __future__ import annotations
 
 import logging
+import traceback
 from contextvars import Context
 from time import thread_time
 from typing import Any
 
-from gevent import get_hub, getcurrent, socket
+from gevent import GreenletExit, get_hub, getcurrent, socket
 from gevent.event import Event
 
 from geopb.broker.broker import Broker, State
@@ -37,7 +38,7 @@ from geopb.net.writer import Writer
 from geopb.promise.promise import Promise
 from geopb.text import safe_str
 from geopb.wire.framing import ForeignProtocol
-from geopb.workers import worker_pool
+from geopb.workers import interrupt_main, worker_pool
 
 _log = logging.getLogger("geopb.connection")
 
@@ -106,7 +107,8 @@ class Connection:
         """Read until the connection ends; blocks, in the greenlet that reads."""
         limit = self.options.limits.handshake_timeout
         timer = self._hub.loop.timer(limit)
-        timer.start(self._silent)
+        # Not in the hub: logging may block.
+        timer.start(self._pool.submit_function, self._silent)
         self.up.rawlink(lambda _: timer.close())
         lost: Exception = PBConnectionLost(f"the reader of {self.peer} was killed")
         try:
@@ -204,7 +206,9 @@ class Connection:
         return ProtocolError(f"{self.peer} broke the protocol: {error}")
 
     def _silent(self) -> None:
-        """The peer's hello did not come in time; called in the hub."""
+        """The peer's hello did not come in time."""
+        if self.lost is not None or self.up.ready():
+            return
         limit = self.options.limits.handshake_timeout
         text = f"{self.peer} said nothing that geopb says within {limit:g} s"
         _log.warning("%s (handshake_timeout)", text)
@@ -223,7 +227,7 @@ class Connection:
         self.broker.close(lost, quiet=quiet)
         self._gate.close()
         if not self.up.ready():
-            self.up.settle(None, Failure(lost), quiet=True)
+            self.up.settle(None, Failure(lost, quiet=True))
         watchers, self._watchers = self._watchers, []
         self._pool.submit(_tell, watchers)
 
@@ -258,7 +262,7 @@ class Connection:
             nested = False
         else:
             nested = self._enter()
-        promise: Promise[Any] = Promise()
+        promise: Promise[Any] = Promise.asked()
         self.broker.call(target, name, args, kwargs, promise, nested=nested)
         return promise
 
@@ -315,8 +319,24 @@ class Connection:
 
 def _tell(watchers: list[tuple[RemoteReference, DisconnectCallback]]) -> None:
     """Run disconnect callbacks, in a worker; one that raises does not stop the next."""
+    killed: BaseException | None = None
     for reference, callback in watchers:
         try:
             Context().run(callback, reference)
-        except Exception:
-            _log.exception("a disconnect callback raised")
+        except BaseException as error:
+            if isinstance(error, KeyboardInterrupt):
+                interrupt_main(error)
+            elif isinstance(error, GreenletExit):
+                killed = error
+            else:
+                _log_raised(error)
+    if killed is not None:
+        raise killed
+
+
+def _log_raised(error: BaseException) -> None:
+    """Log what a callback raised; a log handler that raises is told on stderr."""
+    try:
+        _log.error("a disconnect callback raised", exc_info=error)
+    except Exception:
+        traceback.print_exc()

@@ -7,13 +7,19 @@ connection.
 
 from __future__ import annotations
 
+import logging
 from collections import deque
 
 from gevent import get_hub, getcurrent
 from gevent.hub import Waiter
 
 from geopb.broker.broker import Broker
-from geopb.workers import in_worker
+from geopb.workers import in_worker, worker_pool
+
+_log = logging.getLogger("geopb.connection")
+
+#: Seconds of waiting for room that are worth a line in the log.
+_LONG_WAIT = 5.0
 
 
 class Gate:
@@ -29,6 +35,8 @@ class Gate:
         self._hub = get_hub()
         self._for_room: deque[Waiter[None]] = deque()
         self._for_bytes: deque[Waiter[None]] = deque()
+        #: Places kept for those that were let in and have not run yet.
+        self._reserved = 0
         #: Greenlets that wait, for either.
         self.waited_for = 0
         self._closed = False
@@ -39,7 +47,11 @@ class Gate:
 
     def crowded(self) -> bool:
         """Whether a call that comes now has to wait."""
-        return len(self._questions) >= self._room or self._outbox.unsent > self._high
+        return bool(
+            self._for_room
+            or len(self._questions) + self._reserved >= self._room
+            or self._outbox.unsent > self._high
+        )
 
     def enter(self) -> bool:
         """Wait for room; return whether the call goes as a nested one.
@@ -53,8 +65,14 @@ class Gate:
         if nested:
             self.wait_for_bytes()
             return len(self._questions) >= self._room
-        while not self._closed and self.crowded():
-            self._wait(self._for_room)
+        if not self._closed:
+            # In their order: one that comes later does not overtake.
+            timer = self._hub.loop.timer(_LONG_WAIT)
+            timer.start(worker_pool().submit_function, self._log_long_wait)
+            try:
+                self._wait(self._for_room)
+            finally:
+                timer.close()
         return False
 
     def wait_for_bytes(self) -> None:
@@ -68,7 +86,9 @@ class Gate:
             return
         # Those that answer, or make nested calls, never wait for room.
         self._wake(self._for_bytes, len(self._for_bytes))
-        self._wake(self._for_room, self._room - len(self._questions))
+        room = self._room - len(self._questions) - self._reserved
+        # Each has its place kept until it runs.
+        self._reserved += self._wake(self._for_room, max(room, 0))
 
     def close(self) -> None:
         """Wake all: the connection has ended."""
@@ -80,9 +100,20 @@ class Gate:
         """Whether more waits to be sent than the high-water mark."""
         return self._outbox.unsent > self._high
 
-    def _wake(self, queue: deque[Waiter[None]], count: int) -> None:
-        for _ in range(min(count, len(queue))):
+    def _wake(self, queue: deque[Waiter[None]], count: int) -> int:
+        count = min(count, len(queue))
+        for _ in range(count):
             self._hub.loop.run_callback(queue.popleft().switch, None)
+        return count
+
+    def _log_long_wait(self) -> None:
+        _log.warning(
+            "a call has waited %g s for room: the peer runs %d calls of ours "
+            "(max_pending_calls), %d bytes are unsent",
+            _LONG_WAIT,
+            len(self._questions),
+            self._outbox.unsent,
+        )
 
     def _wait(self, queue: deque[Waiter[None]]) -> None:
         waiter: Waiter[None] = Waiter(self._hub)
@@ -93,9 +124,11 @@ class Gate:
         except BaseException:
             if waiter in queue:
                 queue.remove(waiter)
-            else:
-                # It had been let in: the room is another's.
-                self._hub.loop.run_callback(self.let_in)
+                self._reserved += queue is self._for_room
+            # If it had been let in, the room is another's.
+            self._hub.loop.run_callback(self.let_in)
             raise
         finally:
             self.waited_for -= 1
+            if queue is self._for_room and not self._closed and waiter not in queue:
+                self._reserved -= 1

@@ -22,6 +22,10 @@ from geopb.net.lobby import Lobby
 from geopb.net.options import read_options
 from geopb.net.service import served_here
 
+#: Seconds in which a client takes the last answers; the least with any timeout.
+_FLUSH = 5.0
+_LEAST_FLUSH = 0.25
+
 _log = logging.getLogger("geopb.server")
 
 
@@ -125,7 +129,8 @@ class PBServer:
         self._stopped.set()
         own = served_here()
         if own is not None:
-            own.add_stopper()
+            service, call = own
+            service.add_stopper(call)
         waited_for = []
         for connection in self.connections:
             closing = gevent.spawn(_close, connection, until)
@@ -186,7 +191,8 @@ def _close(connection: Connection, until: float | None) -> None:
     _wait_until_quiet(connection, until)
     # Those that stop the server are answered in any case.
     connection.service.wait_until_no_stopper()
-    connection.close("the server is stopping")
+    left = _FLUSH if until is None else max(_LEAST_FLUSH, until - monotonic())
+    connection.close("the server is stopping", min(left, _FLUSH))
 
 
 def _wait_until_quiet(connection: Connection, until: float | None) -> None:

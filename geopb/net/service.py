@@ -8,9 +8,11 @@ from __future__ import annotations
 
 import logging
 import traceback
+from collections import deque
 from collections.abc import Callable
 from contextvars import Context
 from typing import Any
+from weakref import WeakKeyDictionary
 
 from gevent import Greenlet, GreenletExit, getcurrent
 from gevent.event import AsyncResult, Event
@@ -28,6 +30,8 @@ from geopb.workers import Worker, interrupt_main, worker_pool
 
 _log = logging.getLogger("geopb")
 
+#: One-way calls that wait for room, as so many times ``max_pending_calls``.
+_MOST_HELD = 64
 #: Nested calls may take so many times the limit: beyond it they are refused.
 _NESTED_SHARE = 2
 #: What a method may return to be answered when that ends.
@@ -39,9 +43,12 @@ class Service:
     """The calls that are being run for one peer."""
 
     def __init__(self, broker: Broker, gate: Gate, options: Options) -> None:
+        #: Calls that run; and of those and the held ones, those that want an answer.
         self.running = 0
-        #: Greenlets whose call stops the server: that does not wait for them.
-        self.stoppers: set[object] = set()
+        self.asked = 0
+        #: Calls that stop the server, which does not wait for them.
+        self.stoppers: set[IncomingCall] = set()
+        self._held: deque[IncomingCall] = deque()
         self._waiting: list[tuple[Callable[[], bool], Event]] = []
         self._broker = broker
         self._gate = gate
@@ -50,24 +57,43 @@ class Service:
         self._pool = worker_pool()
 
     def start(self, call: IncomingCall, *, nested: bool) -> None:
-        """Have `call` run soon, or refuse it: the peer has too many running."""
-        limit = self._limit * _NESTED_SHARE if nested else self._limit
-        if self.running >= limit:
-            size = self.running + 1
-            error = over_limit("max_pending_calls", self._limit, "running calls", size)
-            self._broker.fail(call, error)
+        """Have `call` run soon.
+
+        One that the peer should not have made, as too many of its questions are open,
+        is refused. One-way calls, which it cannot count, are held until there is room,
+        and all calls behind them, but for nested ones.
+
+        Raises:
+            LimitExceeded: Too many one-way calls are held.
+        """
+        if call.question is not None:
+            limit = self._limit * _NESTED_SHARE if nested else self._limit
+            if self.asked >= limit:
+                size = self.asked + 1
+                name = "max_pending_calls"
+                error = over_limit(name, self._limit, "running calls", size)
+                self._broker.refuse(call.question, error)
+                return
+            self.asked += 1
+        if not nested and (self._held or self.running >= self._limit):
+            most = _MOST_HELD * self._limit
+            if len(self._held) >= most:
+                raise over_limit("max_pending_calls", most, "one-way calls", most + 1)
+            self._held.append(call)
             return
         self.running += 1
         self._pool.submit(self._serve, call)
 
-    def add_stopper(self) -> None:
-        """The running greenlet, which serves a call, stops its own server."""
-        self.stoppers.add(getcurrent())
+    def add_stopper(self, call: IncomingCall) -> None:
+        """Take note that `call` stops its own server."""
+        self.stoppers.add(call)
         self._changed()
 
     def wait_until_quiet(self, timeout: float | None) -> None:
         """Block until no call runs but those that stop the server, or `timeout`."""
-        self._wait_until(lambda: self.running <= len(self.stoppers), timeout)
+        self._wait_until(
+            lambda: self.running + len(self._held) <= len(self.stoppers), timeout
+        )
 
     def wait_until_no_stopper(self) -> None:
         """Block until those that stop the server are answered."""
@@ -89,7 +115,7 @@ class Service:
     def _serve(self, call: IncomingCall) -> None:
         """Run a call and answer it; runs in a worker."""
         worker: Any = getcurrent()
-        worker.serving = self
+        worker.serving, worker.call = self, call
         try:
             # A context of its own: nothing that it sets reaches the next call.
             result = Context().run(
@@ -101,65 +127,87 @@ class Service:
             )
         except BaseException as error:
             self._answer_failure(call, error)
-            if isinstance(error, KeyboardInterrupt):
-                interrupt_main(error)
-            elif isinstance(error, GreenletExit):
-                # Whoever killed this greenlet waits for its end.
-                raise
+            _pass_on(error)
         else:
             if isinstance(result, _LATER):
+                if isinstance(result, Greenlet):
+                    _serving_greenlets[result] = (self, call)
                 result.rawlink(
                     lambda ended: self._pool.submit(self._late, (call, ended))
                 )
             else:
                 self._answer(call, result)
         finally:
-            worker.serving = None
-            if self.stoppers:
-                self.stoppers.discard(worker)
-                self._changed()
+            worker.serving = worker.call = None
 
     def _late(self, what: tuple[IncomingCall, Any]) -> None:
         """Answer a call whose method returned a promise, that has ended now."""
         call, ended = what
         value, failure = outcome(ended)
         if failure is not None:
-            self._answer_failure(call, failure.value)
+            self._answer_failure(call, failure.value, failure.getTraceback())
         else:
             self._answer(call, value)
 
     def _answer(self, call: IncomingCall, value: Any) -> None:
-        if self._gate.flooded():
-            self._gate.wait_for_bytes()
+        interruption = self._wait_for_bytes()
         self._broker.answer(call, value)
-        self._done()
+        self._done(call)
+        _pass_on(interruption)
 
-    def _answer_failure(self, call: IncomingCall, error: BaseException) -> None:
-        with_traceback = self._options.unsafe_tracebacks
-        self._broker.fail(call, error, with_traceback=with_traceback)
-        self._done()
+    def _answer_failure(
+        self, call: IncomingCall, error: BaseException, trace: str | None = None
+    ) -> None:
+        interruption = self._wait_for_bytes()
+        unexpected = not issubclass(type(error), Error) and not _is_misfit(error)
+        if trace is None and (unexpected or self._options.unsafe_tracebacks):
+            trace = format_traceback(error)
+        told = trace if self._options.unsafe_tracebacks else None
+        self._broker.fail(call, error, told)
+        self._done(call)
         # Last: whatever a log handler does, the peer has its answer.
         try:
-            self._log_failure(call, error)
+            if unexpected:
+                _log.error("Peer will receive following PB traceback:\n%s", trace)
+            elif _is_misfit(error):
+                # The peer's mistake: a traceback would say nothing more.
+                text = printable(safe_str(error), 500)
+                _log.warning("call of %s refused: %s", printable(call.name), text)
         except Exception:
             # A handler that raises cannot be told so in the log.
             traceback.print_exc()
+        _pass_on(interruption)
 
-    def _done(self) -> None:
+    def _wait_for_bytes(self) -> BaseException | None:
+        """Wait while too much is unsent; return what interrupted that.
+
+        A late timeout of the method's, or a kill, must not cost the peer its answer.
+        """
+        if self._gate.flooded():
+            try:
+                self._gate.wait_for_bytes()
+            except BaseException as interruption:
+                return interruption
+        return None
+
+    def _done(self, call: IncomingCall) -> None:
         self.running -= 1
+        self.asked -= call.question is not None
+        if self._held and self.running < self._limit:
+            self.running += 1
+            self._pool.submit(self._serve, self._held.popleft())
         if self._waiting:
+            self.stoppers.discard(call)
             self._changed()
 
-    def _log_failure(self, call: IncomingCall, error: BaseException) -> None:
-        if isinstance(error, Error):
-            return
-        if _is_misfit(error):
-            # The peer's mistake, and its traceback would say nothing.
-            text = printable(safe_str(error), 500)
-            _log.warning("call of %s refused: %s", printable(call.name), text)
-            return
-        text = format_traceback(error)
-        _log.error("Peer will receive following PB traceback:\n%s", text)
+
+def _pass_on(error: BaseException | None) -> None:
+    """Go on with what a call was hit by, now that it is answered."""
+    if isinstance(error, KeyboardInterrupt):
+        interrupt_main(error)
+    elif isinstance(error, GreenletExit):
+        # Whoever killed this greenlet waits for its end.
+        raise error
 
 
 def _is_misfit(error: BaseException) -> bool:
@@ -172,7 +220,14 @@ def _is_misfit(error: BaseException) -> bool:
     return last.tb_frame.f_code is _DISPATCH
 
 
-def served_here() -> Service | None:
-    """Return the service whose call the running greenlet serves, if it does."""
+def served_here() -> tuple[Service, IncomingCall] | None:
+    """Return the call that the running greenlet serves, and its service, if it does."""
     current: object = getcurrent()
-    return current.serving if isinstance(current, Worker) else None
+    if isinstance(current, Worker):
+        return None if current.serving is None else (current.serving, current.call)
+    return _serving_greenlets.get(current)
+
+
+#: Greenlets that methods have returned: the answer goes out when they end.
+_serving_greenlets: WeakKeyDictionary[Any, tuple[Service, IncomingCall]]
+_serving_greenlets = WeakKeyDictionary()

@@ -8,6 +8,7 @@ times out. Called by the connection.
 
 from __future__ import annotations
 
+import errno
 from collections.abc import Callable
 from typing import Protocol
 
@@ -16,7 +17,7 @@ from gevent import get_hub, socket
 from gevent.event import Event
 
 from geopb.net.sockets import raw
-from geopb.workers import worker_pool
+from geopb.workers import interrupt_main, worker_pool
 
 #: Bytes that the hub sends in one go before it hands over to a worker, so that
 #: one connection's bulk does not keep it from the others.
@@ -131,6 +132,9 @@ class Writer:
             except OSError as error:
                 self._broken(error)
                 return
+            except BaseException:
+                self._broken(_interrupted())
+                raise
             if count < len(data):
                 self._left = memoryview(data)[count:]
             elif not self._outgoing.more:
@@ -159,6 +163,12 @@ class Writer:
                     gevent.sleep(0)
         except OSError as error:
             self._broken(error)
+        except BaseException as error:
+            # Ctrl-C has struck in the middle of a frame: this stream is over.
+            self._broken(_interrupted())
+            if not isinstance(error, KeyboardInterrupt):
+                raise
+            interrupt_main(error)
         finally:
             self._busy = False
             self._all_sent()
@@ -171,3 +181,7 @@ class Writer:
     def _broken(self, error: OSError) -> None:
         if not self._closed:
             self._failed(error)
+
+
+def _interrupted() -> OSError:
+    return OSError(errno.EINTR, "interrupted in the middle of a send")

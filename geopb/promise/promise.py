@@ -232,18 +232,24 @@ class Promise(Waitable, Generic[T_co]):
         self._claim()
         self._end(None, exception)
 
-    def settle(
-        self, value: object, failure: Failure | None = None, *, quiet: bool = False
-    ) -> None:
+    @classmethod
+    def asked(cls) -> Self:
+        """Make one that is another's to settle: setting it is an error."""
+        promise = cls()
+        promise._value = None
+        return promise
+
+    def settle(self, value: object, failure: Failure | None = None) -> None:
         """End with `value` or `failure`: for the broker. Does not switch greenlets."""
         if failure is None and self._handlers is None and self._dependents is None:
             # Most answers: nobody has chained on it.
             self._value = value
             self._ready = True
+            self._waits_for = ()
             if self._links:
                 self._call_links_soon()
         else:
-            self._end(value, failure, quiet=quiet)
+            self._end(value, failure)
 
     def _claim(self) -> None:
         self._check_thread()
@@ -251,7 +257,7 @@ class Promise(Waitable, Generic[T_co]):
             raise RuntimeError("the promise has been set already")
         self._value = None
 
-    def _end(self, value: Any, failure: Failure | None, *, quiet: bool = False) -> None:
+    def _end(self, value: Any, failure: Failure | None) -> None:
         """Take what stands at this point of the chain, and go on with the rest."""
         self._value = value
         self._failure = failure
@@ -260,7 +266,7 @@ class Promise(Waitable, Generic[T_co]):
             worker_pool().submit(Promise._run_handlers, self)
             return
         self._ready = True
-        if failure is not None and not quiet and failure is not self._looked:
+        if failure is not None and not failure.quiet and failure is not self._looked:
             # Passed on by steps that have nothing for it, it is armed already.
             self._unhandled = self._unhandled or Unhandled(failure)
         if self._links:

@@ -8,9 +8,11 @@ from weakref import WeakSet
 
 from geopb.failure import Failure
 from geopb.finalizers import finalizer_queue
-from geopb.text import safe_str
+from geopb.text import printable
 from geopb.workers import worker_pool
 
+#: Lines of a traceback in one record.
+_MOST_LINES = 500
 _log = logging.getLogger("geopb")
 
 
@@ -46,10 +48,11 @@ def _log_the_living() -> None:
 
 
 def _log_unhandled(failure: Failure) -> None:
-    message = safe_str(failure.getErrorMessage(), 1000)
+    # A peer may have made the text: it must not forge lines of the log.
+    lines = failure.getTraceback().splitlines()
     _log.error(
         "Unhandled error in Promise: %s: %s\n%s",
-        failure.type,
-        message,
-        failure.getTraceback(),
+        printable(failure.type),
+        printable(failure.getErrorMessage(), 1000),
+        "\n".join(printable(line, 1000) for line in lines[:_MOST_LINES]),
     )

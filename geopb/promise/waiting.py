@@ -140,7 +140,7 @@ class Waitable:
             each = waiting.pop()
             if each is other:
                 return True
-            if id(each) not in seen:
+            if id(each) not in seen and not each._ready:
                 seen.add(id(each))
                 waiting += each._waits_for
         return False

@@ -85,7 +85,10 @@ def read_hello(message: list[object]) -> PeerLimits:
     limits = told.get("limits", {})
     if not isinstance(limits, dict):
         raise ProtocolError("the hello's limits are not a map")
-    return PeerLimits(**{name: _told_limit(limits, name) for name in TOLD})
+    sizes = {name: _told_limit(limits, name) for name in TOLD}
+    whole = sizes["max_message_size"]
+    sizes["max_structure_size"] = min(sizes["max_structure_size"], whole)
+    return PeerLimits(**sizes)
 
 
 def _is_version(value: object) -> bool:

@@ -1,0 +1,27 @@
+"""Call an object of the client's: ``python server.py [ADDRESS]``."""
+
+import signal
+import sys
+
+import gevent
+
+import geopb as pb
+
+
+class One(pb.Root):
+    def remote_takeTwo(self, two):
+        print("received a Two called", two)
+        print("telling it to print(12)")
+        two.callRemote("print", 12).get()
+
+
+def main(address="127.0.0.1:8800"):
+    with pb.serve(One(), address) as server:
+        for number in (signal.SIGINT, signal.SIGTERM):
+            gevent.signal_handler(number, server.stop, 0)
+        print("listening on", server.address, flush=True)
+        server.serve_forever()
+
+
+if __name__ == "__main__":
+    main(*sys.argv[1:])

@@ -1,0 +1,80 @@
+"""The command: ``python -m tests.benchmarks``, from the repository root."""
+
+import argparse
+import signal
+import sys
+from pathlib import Path
+
+from tests.benchmarks import report
+from tests.benchmarks.measure import Effort, Result, check, measure
+from tests.benchmarks.processes import ChildFailed
+from tests.benchmarks.workloads import SIDES, WORKLOADS, Workload
+
+_FULL = Effort(rounds=7, seconds=0.4)
+_QUICK = Effort(rounds=3, seconds=0.15)
+
+
+def arguments() -> argparse.Namespace:
+    """Read the command line."""
+    parser = argparse.ArgumentParser(
+        prog="python -m tests.benchmarks",
+        description="Compare geopb with bare messages over gevent and cbor2.",
+    )
+    parser.add_argument("--quick", action="store_true", help="less of everything")
+    parser.add_argument("--rounds", type=int, metavar="N", help="runs of each side")
+    parser.add_argument(
+        "--only",
+        action="append",
+        choices=WORKLOADS,
+        metavar="NAME",
+        help=f"one workload, may be repeated: {', '.join(WORKLOADS)}",
+    )
+    parser.add_argument("--json", type=Path, metavar="FILE", help="write raw numbers")
+    parser.add_argument("--floor-only", action="store_true", help=argparse.SUPPRESS)
+    options = parser.parse_args()
+    if options.rounds is not None and options.rounds < 1:
+        parser.error("--rounds: at least 1")
+    return options
+
+
+def run(workloads: list[Workload], sides: list[str], effort: Effort) -> list[Result]:
+    """Measure and print, workload by workload."""
+    check(sides)
+    results = []
+    print(report.HEADER, flush=True)
+    for workload in workloads:
+        able = [side for side in sides if side in workload.sides]
+        result = measure(workload, able, effort)
+        print("\n".join(report.rows(result)), flush=True)
+        results.append(result)
+    return results
+
+
+def main() -> int:
+    """Run the benchmark; returns the process's exit status."""
+    options = arguments()
+    # As Ctrl-C: the children are ended on the way out.
+    signal.signal(signal.SIGTERM, signal.default_int_handler)
+    default = _QUICK if options.quick else _FULL
+    effort = Effort(options.rounds or default.rounds, default.seconds)
+    names = dict.fromkeys(options.only or WORKLOADS)
+    sides = ["floor"] if options.floor_only else list(SIDES)
+    where = report.environment(["python -m tests.benchmarks", *sys.argv[1:]])
+    for name, value in where.items():
+        print(f"{name + ':':<9} {value}")
+    print(f"{effort.rounds} rounds of {effort.seconds:g} s for each side\n")
+    try:
+        results = run([WORKLOADS[name] for name in names], sides, effort)
+    except ChildFailed as failure:
+        print(failure, file=sys.stderr)
+        return 1
+    except KeyboardInterrupt:
+        print("interrupted", file=sys.stderr)
+        return 130
+    if options.json is not None:
+        report.write_json(options.json, where, results)
+    return 0
+
+
+if __name__ == "__main__":
+    sys.exit(main())

@@ -1,0 +1,98 @@
+"""What the benchmark says: an aligned table for people, JSON for programs."""
+
+import json
+import os
+import platform
+from collections.abc import Sequence
+from dataclasses import asdict
+from importlib.metadata import PackageNotFoundError, version
+from pathlib import Path
+from typing import Any
+
+from tests.benchmarks.measure import Result
+
+_ROW = "{:<12} {:<6} {:>12} {:<8} {:>9} {:>9}  {:>5} {:<14} {:>6}  {}"
+
+HEADER = _ROW.format(
+    "workload", "side", "median", "", "client us", "server us", "ratio", "(min..max)",
+    "target", "",
+)  # fmt: skip
+
+
+def environment(command: Sequence[str]) -> dict[str, str]:
+    """Tell where and how the figures were made."""
+    system = f"{platform.system()} {platform.release()} {platform.machine()}"
+    return {
+        "machine": f"{_processor()}, {os.cpu_count()} cores, {system}",
+        "python": f"{platform.python_implementation()} {platform.python_version()}",
+        "gevent": _version("gevent"),
+        "cbor2": _version("cbor2"),
+        "geopb": _version("geopb"),
+        "command": " ".join(command),
+    }
+
+
+def _version(distribution: str) -> str:
+    try:
+        return version(distribution)
+    except PackageNotFoundError:
+        return "not installed"
+
+
+def _processor() -> str:
+    try:
+        lines = Path("/proc/cpuinfo").read_text(encoding="utf-8").splitlines()
+    except OSError:
+        return platform.processor()
+    names = (line.partition(":")[2].strip() for line in lines if "model name" in line)
+    return next(names, platform.processor())
+
+
+def rows(result: Result) -> list[str]:
+    """Lay out one workload: a line for each side."""
+    workload = result.workload
+    lines: list[str] = []
+    for side in result.samples:
+        ratio = result.ratio(side)
+        spread = middle = target = verdict = ""
+        if ratio is not None:
+            middle = f"{ratio.median:.2f}"
+            spread = f"({ratio.least:.2f}..{ratio.most:.2f})"
+            if workload.target is not None:
+                target = f"{workload.target:.2f}"
+                verdict = "ok" if ratio.median >= workload.target else "short"
+        line = _ROW.format(
+            "" if lines else workload.name,
+            side,
+            f"{result.figure(side):,.0f}",
+            workload.unit,
+            f"{result.client_cpu(side) * 1e6:,.1f}",
+            f"{result.server_cpu(side) * 1e6:,.1f}",
+            middle,
+            spread,
+            target,
+            verdict,
+        )
+        lines.append(line.rstrip())
+    return lines
+
+
+def write_json(path: Path, where: dict[str, str], results: Sequence[Result]) -> None:
+    """Write every sample, and the ratios made of them."""
+    document = {"environment": where, "workloads": [_document(r) for r in results]}
+    path.write_text(json.dumps(document, indent=2) + "\n", encoding="utf-8")
+
+
+def _document(result: Result) -> dict[str, Any]:
+    ratios = {side: result.ratio(side) for side in result.samples}
+    return {
+        "name": result.workload.name,
+        "unit": result.workload.unit,
+        "target": result.workload.target,
+        "median": {side: result.figure(side) for side in result.samples},
+        "ratio": {side: asdict(ratio) for side, ratio in ratios.items() if ratio},
+        "samples": {
+            side: [asdict(sample) for sample in samples]
+            for side, samples in result.samples.items()
+        },
+    }

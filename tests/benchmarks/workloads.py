@@ -1,0 +1,155 @@
+"""What is measured: the table of workloads, each a small function.
+
+Called in the client's process with connections that are already open. A new
+workload is a function and an entry in ``WORKLOADS``; one that only some sides can
+run names them in ``sides``, and takes what it needs from their ``Connection``.
+One whose result is not a rate sets ``unit`` and ``figure``.
+"""
+
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+from typing import Any, Protocol
+
+import gevent
+
+#: Module of each side; the first is what the others are compared with.
+SIDES = {
+    "floor": "tests.benchmarks.side_floor",
+    "geopb": "tests.benchmarks.side_geopb",
+}
+
+TEXT = "hello network"
+OUTSTANDING = 1000
+CONNECTIONS = 64
+DICTS = [
+    {"id": n, "name": f"name {n}", "ok": n % 2 == 0, "score": n / 7}
+    for n in range(1000)
+]
+MEBIBYTE = bytes(range(256)) * 4096
+
+
+class Connection(Protocol):
+    """What every side's connection can do."""
+
+    def echo(self, value: Any) -> Any:
+        """Send one value and wait until it is back."""
+
+    def echo_all(self, values: list[Any]) -> list[Any]:
+        """Send all values before waiting for the first."""
+
+    def close(self) -> None:
+        """Hang up."""
+
+
+@dataclass(frozen=True, slots=True)
+class Usage:
+    """What one process has used so far."""
+
+    cpu_seconds: float
+    resident_bytes: int
+
+
+@dataclass(frozen=True, slots=True)
+class Sample:
+    """One measured run of one side; usage is the growth during the run."""
+
+    calls: int
+    seconds: float
+    client: Usage
+    server: Usage
+
+
+def rate(sample: Sample) -> float:
+    """Calls per second."""
+    return sample.calls / sample.seconds
+
+
+@dataclass(frozen=True, slots=True)
+class Workload:
+    """One row of the report.
+
+    Attributes:
+        name: What ``--only`` takes.
+        run: Does the given number of steps on the given open connections. They are
+            ``workloads.Connection``, or a side's own richer class.
+        calls: How many calls one step makes.
+        target: Least ratio to the floor that is wanted; None: none is set.
+        connections: How many connections are opened for it.
+        sides: Keys of ``SIDES``.
+        unit: What ``figure`` is counted in.
+        figure: What is reported of a run; a larger one is a better one.
+    """
+
+    name: str
+    run: Callable[[Sequence[Any], int], None]
+    calls: int = 1
+    target: float | None = None
+    connections: int = 1
+    sides: tuple[str, ...] = ("floor", "geopb")
+    unit: str = "calls/s"
+    figure: Callable[[Sample], float] = rate
+
+
+def _repeat(connection: Connection, value: object, times: int) -> None:
+    for _ in range(times):
+        connection.echo(value)
+
+
+def sequential(connections: Sequence[Connection], steps: int) -> None:
+    """One short text at a time."""
+    _repeat(connections[0], TEXT, steps)
+
+
+def outstanding(connections: Sequence[Connection], steps: int) -> None:
+    """A thousand short texts under way at once on one connection."""
+    texts = [TEXT] * OUTSTANDING
+    for _ in range(steps):
+        connections[0].echo_all(texts)
+
+
+def many_connections(connections: Sequence[Connection], steps: int) -> None:
+    """A greenlet for each connection, each sending one short text at a time."""
+    greenlets = [gevent.spawn(_repeat, one, TEXT, steps) for one in connections]
+    gevent.joinall(greenlets, raise_error=True)
+
+
+def dicts(connections: Sequence[Connection], steps: int) -> None:
+    """A list of a thousand small dicts at a time."""
+    _repeat(connections[0], DICTS, steps)
+
+
+def mebibyte(connections: Sequence[Connection], steps: int) -> None:
+    """A mebibyte of bytes at a time."""
+    _repeat(connections[0], MEBIBYTE, steps)
+
+
+WORKLOADS = {
+    workload.name: workload
+    for workload in (
+        Workload("sequential", sequential, target=0.8),
+        Workload("outstanding", outstanding, calls=OUTSTANDING, target=0.35),
+        Workload(
+            "connections",
+            many_connections,
+            calls=CONNECTIONS,
+            target=0.9,
+            connections=CONNECTIONS,
+        ),
+        Workload("dicts", dicts, target=0.8),
+        Workload("mebibyte", mebibyte, target=1.0),
+    )
+}
+
+
+def check(connection: Connection) -> None:
+    """Fail if this side does not bring back what the workloads send.
+
+    Raises:
+        RuntimeError: A value came back changed, or answers were mixed up.
+    """
+    for value in (TEXT, DICTS, MEBIBYTE):
+        if connection.echo(value) != value:
+            raise RuntimeError(f"an echo changed a {type(value).__name__}")
+    numbers = list(range(OUTSTANDING))
+    if connection.echo_all(numbers) != numbers:
+        raise RuntimeError("the answers to calls under way at once were mixed up")

@@ -1,0 +1,336 @@
+"""Two brokers in memory: the core without a socket, a greenlet or a clock of its own.
+
+`Side` is a host and a line that runs the peer's calls inline, `Answer` a promise of the
+one method that the broker knows, `Pair` two joined sides. Bytes move when `deliver`
+says so: whole, in pieces of a size, or up to a number of bytes.
+"""
+
+from __future__ import annotations
+
+import gc
+from collections import deque
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from time import thread_time
+from typing import Any
+
+from geopb.broker.broker import Broker, State
+from geopb.broker.calls import IncomingCall
+from geopb.broker.references import Import, RemoteReference
+from geopb.errors import (
+    LimitExceeded,
+    PBConnectionLost,
+    ProtocolError,
+    local_error_class,
+)
+from geopb.failure import Failure
+from geopb.flavors.referenceable import Referenceable
+from geopb.limits import Limits
+from tests.vectors.cbor import frame
+
+Pieces = Callable[[bytes], Iterator[bytes]]
+
+
+def whole(data: bytes) -> Iterator[bytes]:
+    """Deliver what was taken as it is."""
+    yield data
+
+
+def in_pieces(size: int) -> Pieces:
+    """Deliver at most `size` bytes at a time."""
+
+    def cut(data: bytes) -> Iterator[bytes]:
+        for start in range(0, len(data), size):
+            yield data[start : start + size]
+
+    return cut
+
+
+byte_by_byte = in_pieces(1)
+
+
+class Answer:
+    """What waits for an answer. It is settled once, and keeps how."""
+
+    def __init__(self) -> None:
+        self.settled = False
+        self._value: Any = None
+        self.failure: Failure | None = None
+
+    def settle(self, value: object, failure: Failure | None = None) -> None:
+        """End, once."""
+        assert not self.settled, "an answer was settled twice"
+        self.settled, self._value, self.failure = True, value, failure
+
+    def get(self) -> Any:
+        """Return the value, or raise the failure's exception."""
+        assert self.settled, "the answer is not there yet"
+        if self.failure is not None:
+            self.failure.raiseException()
+        return self._value
+
+    def drop(self) -> None:
+        """Let go of the value."""
+        self._value = None
+
+
+class Desk(Referenceable):
+    """The lobby of a side: does what tests need, and remembers what it was given."""
+
+    def __init__(self) -> None:
+        self.taken: list[Any] = []
+        self.keywords: dict[str, Any] = {}
+        self.objects: dict[str, Any] = {}
+
+    def remote_echo(self, value: Any) -> Any:
+        return value
+
+    def remote_take(self, *args: Any, **kw: Any) -> None:
+        self.taken.extend(args)
+        self.keywords.update(kw)
+
+    def remote_get(self, name: str) -> Any:
+        return self.objects[name]
+
+    def remote_forget(self) -> None:
+        self.taken.clear()
+        self.keywords.clear()
+
+
+class Thing(Referenceable):
+    """An object to pass around."""
+
+    def __init__(self, answer: Any = None) -> None:
+        self.answer = answer
+        self.calls = 0
+
+    def remote_ask(self, *args: Any) -> Any:
+        self.calls += 1
+        return self.answer
+
+
+class Side:
+    """One end: a broker with its host and line."""
+
+    def __init__(self, limits: Limits | None = None, name: str = "side") -> None:
+        self.name = name
+        self.desk = Desk()
+        self.opened_count = 0
+        self.goodbye: str | None = None
+        self.error: Exception | None = None
+        #: Calls are kept here instead of run while `holding`.
+        self.held: list[IncomingCall] = []
+        self.holding = False
+        self.nested: list[bool] = []
+        self.drops: deque[Import] = deque()
+        self.watchers: list[Any] = []
+        self._due: deque[IncomingCall] = deque()
+        self._woken = False
+        self.broker = Broker(
+            self,
+            limits or Limits(),
+            self.desk,
+            clock=thread_time,
+            find_class=local_error_class,
+        )
+
+    # -- the broker's host
+
+    def wake(self) -> None:
+        """There are bytes to take."""
+        assert not self._woken, "woken twice before the bytes were taken"
+        self._woken = True
+
+    def hurry(self) -> None:
+        """There are many bytes to take by now."""
+        assert self._woken, "hurried without having been woken"
+
+    def opened(self) -> None:
+        """The peer's hello is in."""
+        self.opened_count += 1
+
+    def start(self, call: IncomingCall, *, nested: bool) -> None:
+        """Keep a call of the peer's for `run_due`."""
+        self.nested.append(nested)
+        self._due.append(call)
+
+    def parted(self, reason: str) -> None:
+        """The peer said goodbye."""
+        self.goodbye = reason
+
+    # -- the references' line
+
+    def call(
+        self, target: int, name: str, args: tuple[Any, ...], kwargs: dict[str, Any]
+    ) -> Answer:
+        """Send a call."""
+        answer = Answer()
+        self.broker.call(target, name, args, kwargs, answer)
+        return answer
+
+    def call_only(
+        self, target: int, name: str, args: tuple[Any, ...], kwargs: dict[str, Any]
+    ) -> None:
+        """Send a call that is not answered."""
+        self.broker.call_only(target, name, args, kwargs)
+
+    def dropped(self, entry: Import) -> None:
+        """Take note that a reference is gone."""
+        self.drops.append(entry)
+
+    def watch(self, reference: RemoteReference, callback: Any) -> None:
+        """Keep a disconnect callback."""
+        self.watchers.append((reference, callback))
+
+    def unwatch(self, reference: RemoteReference, callback: Any) -> None:
+        """Forget one."""
+        self.watchers.remove((reference, callback))
+
+    # -- for tests
+
+    def ask(self, name: str, /, *args: Any, **kwargs: Any) -> Answer:
+        """Call a method of the peer's desk."""
+        return self.call(0, name, args, kwargs)
+
+    def run_due(self) -> bool:
+        """Run the calls that have started, and answer them."""
+        ran = bool(self._due) and not self.holding
+        if self.holding:
+            self.held += self._due
+            self._due.clear()
+        while self._due:
+            self.run(self._due.popleft())
+        return ran
+
+    def run(self, call: IncomingCall) -> None:
+        """Run one call and answer it."""
+        try:
+            value = call.target.remoteMessageReceived(
+                call.broker, call.name, call.args, call.kwargs
+            )
+        except Exception as error:
+            self.broker.fail(call, error)
+        else:
+            self.broker.answer(call, value)
+
+    def release_dropped(self) -> bool:
+        """Give back the references that are gone."""
+        released = bool(self.drops)
+        while self.drops:
+            self.broker.release(self.drops.popleft())
+        return released
+
+    def take(self) -> bytes:
+        """Return all that may be sent now; the host must have been told of it."""
+        taken = b"".join(iter(self.broker.post.take, b""))
+        if taken:
+            assert self._woken, "bytes wait that the host was not told of"
+        self._woken = False
+        return taken
+
+    def receive(self, data: bytes) -> None:
+        """Take bytes off the line, run what they start."""
+        self.broker.receive(data)
+        # A raw message's effects are complete when its calls have run.
+        self.run_due()
+
+    def tables(self) -> dict[str, int]:
+        """Return the sizes of the tables that hold something."""
+        return {name: size for name, size in self.broker.statistics().items() if size}
+
+    def close(self, lost: Exception | None = None) -> None:
+        """End."""
+        self.broker.close(lost or PBConnectionLost("closed by the test"))
+
+    def __repr__(self) -> str:
+        return f"<Side {self.name} {self.broker!r}>"
+
+
+class Pair:
+    """Two sides and the bytes between them."""
+
+    def __init__(
+        self, a_limits: Limits | None = None, b_limits: Limits | None = None
+    ) -> None:
+        self.a = Side(a_limits, "a")
+        self.b = Side(b_limits or a_limits, "b")
+        self.a.broker.begin()
+        self.b.broker.begin()
+
+    def deliver(self, pieces: Pieces = whole) -> None:
+        """Move bytes and run calls until both sides are at rest."""
+        while any(
+            [self._move(self.a, self.b, pieces), self._move(self.b, self.a, pieces)]
+        ):
+            pass
+
+    def _move(self, sender: Side, receiver: Side, pieces: Pieces) -> bool:
+        moved = sender.release_dropped()
+        data = sender.take()
+        for piece in pieces(data):
+            self.feed(receiver, piece)
+        return receiver.run_due() or sender.run_due() or moved or bool(data)
+
+    def feed(self, receiver: Side, data: bytes) -> None:
+        """Have one side receive `data`, as a connection does."""
+        sender = self.b if receiver is self.a else self.a
+        try:
+            receiver.broker.receive(data)
+        except (ProtocolError, LimitExceeded) as error:
+            receiver.error = error
+            receiver.close(ProtocolError(f"the peer broke the protocol: {error}"))
+            sender.close(PBConnectionLost("the peer has gone"))
+
+    def close(self) -> None:
+        """End both; all tables must be empty and all calls answered then."""
+        self.a.close()
+        self.b.close()
+        for side in (self.a, self.b):
+            assert side.broker.state is State.CLOSED
+            assert side.tables() == {}, side
+
+    def collect(self) -> None:
+        """Collect what nobody holds, and give it back to the peer."""
+        gc.collect()
+        self.deliver()
+
+    def assert_released(self) -> None:
+        """While the connection is open, nothing is held by either side."""
+        self.collect()
+        assert self.a.error is self.b.error is None, (self.a.error, self.b.error)
+        for side in (self.a, self.b):
+            assert side.tables() == {}, side
+
+
+@contextmanager
+def joined(
+    a_limits: Limits | None = None, b_limits: Limits | None = None
+) -> Iterator[Pair]:
+    """A pair that has exchanged hellos; its end is checked."""
+    pair = Pair(a_limits, b_limits)
+    pair.deliver()
+    yield pair
+    pair.close()
+
+
+HELLO = frame([0, "geopb", {"versions": [1], "limits": Limits().told()}])
+
+
+def opened(limits: Limits | None = None, hello: bytes = HELLO) -> Side:
+    """One side alone that has the peer's hello, for messages written by hand."""
+    side = Side(limits)
+    side.broker.begin()
+    side.broker.receive(hello)
+    side.take()
+    return side
+
+
+def refusal(side: Side, *messages: Any) -> str:
+    """Receive messages of which one breaks the protocol; return the error's text."""
+    try:
+        for message in messages:
+            data = message if type(message) is bytes else frame(message)
+            side.broker.receive(data)
+    except (ProtocolError, LimitExceeded) as error:
+        return str(error)
+    raise AssertionError("the messages were taken")

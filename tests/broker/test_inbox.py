@@ -1,0 +1,166 @@
+from __future__ import annotations
+
+from typing import Any
+
+import pytest
+
+from geopb.broker.inbox import Inbox
+from geopb.errors import LimitExceeded, ProtocolError
+from geopb.jelly import tags
+from geopb.jelly.slots import BulkSlot
+
+
+def slot(number: int, length: int, kind: int = tags.BULK_BYTES) -> BulkSlot:
+    return BulkSlot(number, length, kind)
+
+
+def add(inbox: Inbox, number: int, data: bytes, left: int = 0) -> Any:
+    return inbox.add(number, memoryview(data), left)
+
+
+def test_a_message_is_complete_with_its_last_byte() -> None:
+    inbox = Inbox(100)
+    one, other = slot(1, 3), slot(2, 2)
+    inbox.expect(["message"], [one, other])
+
+    assert add(inbox, 1, b"ab", 1) is None
+    assert add(inbox, 2, b"de") is None
+    assert len(inbox) == 1
+    waiting = add(inbox, 1, b"c")
+
+    assert waiting.value == ["message"]
+    assert waiting.refusal is None
+    assert (one.value, other.value) == (b"abc", b"de")
+    assert len(inbox) == 0
+
+
+def test_bulk_in_small_parts_is_put_together() -> None:
+    inbox = Inbox(10_000)
+    whole = bytes(range(256)) * 10
+    one = slot(1, len(whole), tags.BULK_BYTEARRAY)
+    inbox.expect([], [one])
+    backing = bytearray(whole)
+
+    for at in range(len(whole)):
+        part = memoryview(backing)[at : at + 1]
+        inbox.add(1, part, 0)
+
+    assert one.value == bytearray(whole)
+
+
+@pytest.mark.parametrize("number", [2, 0, -1])
+def test_bulk_that_was_not_announced_breaks_the_protocol(number: int) -> None:
+    inbox = Inbox(100)
+    inbox.expect([], [slot(1, 3)])
+
+    with pytest.raises(ProtocolError, match=f"bulk {number}, which was not announced"):
+        add(inbox, number, b"a")
+
+
+def test_more_than_was_announced_breaks_the_protocol() -> None:
+    for part, left in ((b"abcd", 0), (b"ab", 2)):
+        inbox = Inbox(100)
+        inbox.expect([], [slot(1, 3)])
+        with pytest.raises(ProtocolError, match="longer than announced"):
+            add(inbox, 1, part, left)
+
+
+def test_bulk_after_its_end_breaks_the_protocol() -> None:
+    inbox = Inbox(100)
+    inbox.expect([], [slot(1, 1)])
+    add(inbox, 1, b"a")
+
+    with pytest.raises(ProtocolError, match="not announced"):
+        add(inbox, 1, b"a")
+
+
+def test_an_id_under_way_cannot_be_announced_again() -> None:
+    inbox = Inbox(100)
+    inbox.expect([], [slot(1, 1)])
+
+    with pytest.raises(ProtocolError, match="announced twice"):
+        inbox.expect([], [slot(1, 1)])
+    with pytest.raises(ProtocolError, match="announced twice"):
+        inbox.discard(1, 1)
+
+
+def test_an_id_that_has_ended_may_be_used_again() -> None:
+    inbox = Inbox(100)
+    for _ in range(3):
+        inbox.expect([], [slot(1, 1)])
+        assert add(inbox, 1, b"a") is not None
+
+
+def test_unfinished_bulk_at_the_limit_is_taken_and_one_byte_more_refused() -> None:
+    inbox = Inbox(10)
+
+    inbox.expect([], [slot(1, 6), slot(2, 4)])
+    with pytest.raises(LimitExceeded, match="bulk of 11 exceeds max_message_size=10"):
+        inbox.expect([], [slot(3, 1)])
+
+
+def test_room_comes_back_when_a_message_is_complete() -> None:
+    inbox = Inbox(10)
+    for number in range(1, 20):
+        inbox.expect([], [slot(number, 10)])
+        add(inbox, number, b"x" * 10)
+
+
+def test_a_message_s_room_comes_back_all_at_once() -> None:
+    inbox = Inbox(10)
+    inbox.expect([], [slot(1, 6), slot(2, 4)])
+    add(inbox, 1, b"x" * 6)
+
+    with pytest.raises(LimitExceeded):
+        inbox.expect([], [slot(3, 6)])
+
+
+def test_discarded_bulk_is_counted_until_it_has_come() -> None:
+    inbox = Inbox(10)
+    inbox.discard(1, 10)
+    assert add(inbox, 1, b"x" * 9, 1) is None
+    with pytest.raises(LimitExceeded):
+        inbox.expect([], [slot(2, 10)])
+
+    inbox = Inbox(10)
+    inbox.discard(1, 10)
+    assert add(inbox, 1, b"x" * 10) is None
+    assert len(inbox) == 0
+    inbox.expect([], [slot(2, 10)])
+
+
+def test_discarded_bulk_that_is_too_long_breaks_the_protocol() -> None:
+    inbox = Inbox(10)
+    inbox.discard(1, 2)
+
+    with pytest.raises(ProtocolError):
+        add(inbox, 1, b"xyz")
+
+
+def test_text_that_is_not_utf_8_is_told_with_its_message() -> None:
+    inbox = Inbox(10)
+    inbox.expect(["message"], [slot(1, 1, tags.BULK_TEXT), slot(2, 1)])
+
+    assert add(inbox, 1, b"\xff") is None
+    waiting = add(inbox, 2, b"a")
+
+    assert waiting.value == ["message"]
+    assert "UTF-8" in str(waiting.refusal)
+
+
+def test_what_is_announced_allocates_nothing() -> None:
+    inbox = Inbox(2**40)
+
+    inbox.expect([], [slot(1, 2**39)])
+
+    assert len(inbox) == 1
+
+
+def test_a_cleared_inbox_is_empty() -> None:
+    inbox = Inbox(10)
+    inbox.expect([], [slot(1, 10)])
+
+    inbox.clear()
+
+    assert len(inbox) == 0
+    inbox.expect([], [slot(1, 10)])

@@ -1,0 +1,182 @@
+from __future__ import annotations
+
+import struct
+from typing import Any
+
+from geopb.broker.outbox import CHUNK_BYTES, Outbox
+from geopb.jelly.encode import Bulk, Packed
+from geopb.limits import MINIMUM_MESSAGE_BYTES
+from geopb.wire.codec import Decoder
+
+MEBI = 1024 * 1024
+
+
+def opened(max_bulk: int = 64 * MEBI, max_frame: int = 4 * MEBI) -> Outbox:
+    outbox = Outbox()
+    outbox.open(max_bulk, max_frame)
+    return outbox
+
+
+def packed(name: str, *sizes: int, first: int = 1) -> Packed:
+    bulk = [Bulk(first + n, bytes([n + 1]) * size) for n, size in enumerate(sizes)]
+    return Packed(name.encode(), bulk)
+
+
+def frames(data: bytes) -> list[Any]:
+    """Return the bodies in `data`: chunks as ``(bulk, length)``."""
+    found: list[Any] = []
+    while data:
+        (length,) = struct.unpack_from(">I", data)
+        body, data = data[4 : 4 + length], data[4 + length :]
+        if body[:2] == b"\x83\x05":
+            _, number, piece = Decoder({}, 10).decode(body)
+            found.append((number, len(piece)))
+        else:
+            found.append(body.decode())
+    return found
+
+
+def drain(outbox: Outbox) -> list[Any]:
+    return frames(b"".join(iter(outbox.take, b"")))
+
+
+def test_frames_leave_in_order_and_all_at_once() -> None:
+    outbox = opened()
+    for body in (b"a", b"b", b"c"):
+        outbox.add(body)
+
+    assert outbox.unsent == 15
+    assert frames(outbox.take()) == ["a", "b", "c"]
+    assert outbox.unsent == 0
+    assert not outbox
+    assert outbox.take() == b""
+
+
+def test_before_the_hello_only_the_least_limit_leaves() -> None:
+    outbox = Outbox()
+    half = b"x" * (MINIMUM_MESSAGE_BYTES // 2 - 4)
+    for body in (half, half, b"later"):
+        outbox.add(body)
+
+    assert outbox.take() == (struct.pack(">I", len(half)) + half) * 2
+    assert not outbox
+    assert outbox.take() == b""
+    assert outbox.unsent == 9
+
+    outbox.open(MEBI, MEBI)
+    assert outbox
+    assert drain(outbox) == ["later"]
+
+
+def test_before_the_hello_nothing_overtakes_a_frame_that_is_too_large() -> None:
+    outbox = Outbox()
+    outbox.add(b"x" * MINIMUM_MESSAGE_BYTES)
+    outbox.add(b"small")
+
+    assert outbox.take() == b""
+    outbox.open(MEBI, MEBI)
+    assert drain(outbox)[1] == "small"
+
+
+def test_before_the_hello_no_bulk_leaves() -> None:
+    outbox = Outbox()
+    outbox.add_packed(packed("a", 10))
+
+    assert not outbox
+    assert outbox.take() == b""
+    outbox.open(MEBI, MEBI)
+    assert drain(outbox) == ["a", (1, 10)]
+
+
+def test_bulk_leaves_behind_its_message_in_chunks() -> None:
+    outbox = opened()
+    outbox.add_packed(packed("a", 2 * CHUNK_BYTES + 1))
+
+    assert outbox.unsent == 2 * CHUNK_BYTES + 1 + 5
+    assert drain(outbox) == ["a", (1, CHUNK_BYTES), (1, CHUNK_BYTES), (1, 1)]
+    assert outbox.unsent == 0
+
+
+def test_chunks_of_several_bulks_alternate() -> None:
+    outbox = opened()
+    outbox.add_packed(packed("a", 2 * CHUNK_BYTES, CHUNK_BYTES + 5))
+
+    assert drain(outbox) == [
+        "a",
+        (1, CHUNK_BYTES),
+        (2, CHUNK_BYTES),
+        (1, CHUNK_BYTES),
+        (2, 5),
+    ]
+
+
+def test_small_messages_pass_between_chunks() -> None:
+    outbox = opened()
+    outbox.add_packed(packed("a", 100 * CHUNK_BYTES))
+    outbox.take()
+
+    outbox.add(b"small")
+    taken = frames(outbox.take())
+
+    assert taken[0] == "small"
+    assert len(taken) < 10
+
+
+def test_a_chunk_s_frame_keeps_the_peer_s_limit() -> None:
+    outbox = opened(max_frame=MINIMUM_MESSAGE_BYTES)
+    outbox.add_packed(packed("a", 100_000))
+    data = b"".join(iter(outbox.take, b""))
+
+    lengths = []
+    while data:
+        (length,) = struct.unpack_from(">I", data)
+        lengths.append(length)
+        data = data[4 + length :]
+    assert max(lengths) <= MINIMUM_MESSAGE_BYTES
+
+
+def test_a_message_waits_until_its_bulk_fits() -> None:
+    outbox = opened(max_bulk=100)
+    outbox.add_packed(packed("a", 60))
+    outbox.add_packed(packed("b", 60, first=2))
+    outbox.add_packed(packed("c", 10, first=3))
+    outbox.add(b"small")
+
+    assert drain(outbox) == ["a", "small", (1, 60), "b", "c", (2, 60), (3, 10)]
+
+
+def test_no_chunk_leaves_ahead_of_its_message() -> None:
+    outbox = opened(max_bulk=100)
+    for number in range(1, 10):
+        outbox.add_packed(packed(f"m{number}", 60, first=number))
+
+    sent = drain(outbox)
+
+    for number in range(1, 10):
+        assert sent.index(f"m{number}") < sent.index((number, 60)), sent
+
+
+def test_bulk_under_way_never_passes_the_bound() -> None:
+    outbox = opened(max_bulk=100)
+    sizes = {}
+    for number, size in enumerate([60, 30, 50, 100, 1, 99, 2], 1):
+        sizes[f"m{number}"] = size
+        outbox.add_packed(packed(f"m{number}", size, first=number))
+
+    open_bytes = 0
+    for each in drain(outbox):
+        open_bytes += sizes[each] if type(each) is str else -each[1]
+        assert 0 <= open_bytes <= 100
+
+
+def test_a_cleared_outbox_is_empty() -> None:
+    outbox = opened(max_bulk=100)
+    outbox.add(b"a")
+    outbox.add_packed(packed("b", 60))
+    outbox.add_packed(packed("c", 60, first=2))
+
+    outbox.clear()
+
+    assert outbox.unsent == 0
+    assert not outbox
+    assert outbox.take() == b""

@@ -1,0 +1,212 @@
+"""Each example as two processes: it prints what the how-to and its README show."""
+
+# ruff: noqa: N802 (names of the API stand in test names)
+
+import re
+import signal
+from pathlib import Path
+
+import pytest
+
+from tests.examples.programs import ROOT, Ended, Program, code_blocks, run
+
+EXAMPLES = ROOT / "examples"
+PORTS = {
+    "1_echo": "127.0.0.1:8789",
+    "2_complete": "127.0.0.1:8800",
+    "3_references_come_back": "127.0.0.1:8800",
+    "4_client_side_objects": "127.0.0.1:8800",
+    "5_remote_exceptions": "127.0.0.1:8800",
+    "6_trap": "127.0.0.1:8800",
+}
+
+#: What the how-to shows on the client's side, where it shows it.
+TRAP_PRINTS = """\
+callOne: call with safe object
+ method successful, response: response
+callTwo: call with dangerous object
+ InsecureJelly: you tried to send something unsafe to them
+callThree: call that raises remote exception
+ remote raised a MyException
+telling them to shut down
+callFour: call on stale reference
+ stale reference: the client disconnected or crashed
+"""
+EXCEPTION_PRINTS = """\
+got remote Exception
+ .__class__ = <class 'geopb.CopiedFailure'>
+ .getErrorMessage() = fall down go boom
+ .type = __main__.MyError
+"""
+
+
+class Story:
+    """What a server and a client printed, addresses made comparable."""
+
+    def __init__(self, example: str, *client_arguments: str, ends: bool = False):
+        with Program(EXAMPLES / example / "server.py", "127.0.0.1:0") as program:
+            first = program.line()
+            address = first.removeprefix("listening on ")
+            client = EXAMPLES / example / "client.py"
+            self.client = run(client, address, *client_arguments)
+            self.server = program.wait() if ends else program.end()
+        self._usual = PORTS[example]
+        self._address = address
+        self.server_prints = self._comparable(f"{first}\n{self.server.stdout}")
+        self.client_prints = self._comparable(self.client.stdout)
+
+    def _comparable(self, text: str) -> str:
+        """Return `text` as the READMEs show it, whatever port and memory were used."""
+        text = text.replace(self._address, "{address}")
+        text = re.sub(r"127\.0\.0\.1:\d+", "127.0.0.1:...", text)
+        text = re.sub(r"0x[0-9a-f]+", "0x...", text)
+        return text.replace("{address}", self._usual)
+
+    def assert_clean(self) -> None:
+        """Both ended by themselves or when told to, and complained about nothing."""
+        assert (self.client.stderr, self.client.status) == ("", 0)
+        assert (self.server.stderr, self.server.status) == ("", 0)
+
+
+def shown(example: str) -> list[str]:
+    return code_blocks(EXAMPLES / example / "README.md", "text")
+
+
+def test_there_are_six_examples() -> None:
+    found = sorted(path.parent.name for path in EXAMPLES.glob("*/README.md"))
+
+    assert found == sorted(PORTS)
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("example", PORTS)
+def test_an_example_prints_what_its_readme_shows(example: str) -> None:
+    story = Story(example, ends=example == "6_trap")
+
+    assert [story.server_prints, story.client_prints] == shown(example)[:2]
+    story.assert_clean()
+
+
+@pytest.mark.slow
+def test_the_echo_is_what_the_how_to_prints() -> None:
+    story = Story("1_echo")
+
+    assert story.client_prints == "server echoed: hello network\n"
+
+
+@pytest.mark.slow
+def test_the_complete_example_calls_three_on_the_object_that_getTwo_made() -> None:
+    story = Story("2_complete")
+
+    lines = story.server.stdout.splitlines()
+    assert re.fullmatch(
+        r"returning a Two called <__main__\.Two object at 0x.+>", lines[0]
+    )
+    assert lines[1:] == ["Two.three was given 12"]
+
+
+@pytest.mark.slow
+def test_the_two_that_comes_back_is_the_one_that_was_given_out() -> None:
+    story = Story("3_references_come_back")
+
+    lines = story.server.stdout.splitlines()
+    mine, given = (line.split(" two ")[1] for line in lines[1:3])
+    assert mine.removeprefix("called ") == given.removeprefix("called ")
+    assert lines[3] == "One.checkTwo(): our twos are the same"
+
+
+@pytest.mark.slow
+def test_the_clients_object_is_called_on_the_clients_side() -> None:
+    story = Story("4_client_side_objects")
+
+    assert story.client.stdout.splitlines()[1:] == [
+        "giving it our two",
+        "Two.print() called with 12",
+    ]
+
+
+@pytest.mark.slow
+def test_an_expected_exception_prints_what_the_how_to_shows_and_logs_nothing() -> None:
+    story = Story("5_remote_exceptions")
+
+    assert story.client.stdout == EXCEPTION_PRINTS
+    assert "raising a MyError exception with data 'fall down go boom'" in (
+        story.server.stdout
+    )
+    story.assert_clean()
+
+
+@pytest.mark.slow
+def test_an_unexpected_exception_is_logged_by_the_server() -> None:
+    story = Story("5_remote_exceptions", "broken2")
+
+    assert story.client.stdout == shown("5_remote_exceptions")[2]
+    assert (story.client.stderr, story.client.status) == ("", 0)
+    assert "raising a MyError2 exception with data 'hadda owie'" in story.server.stdout
+    log = story.server.stderr
+    assert log.count("Peer will receive following PB traceback") == 1
+    assert log.rstrip().endswith("MyError2: hadda owie")
+    assert story.server.status == 0
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("form", ["chain", "worksLike"])
+def test_trap_prints_exactly_what_the_how_to_prints(form: str) -> None:
+    story = Story("6_trap", form, ends=True)
+
+    assert story.client.stdout == TRAP_PRINTS
+    story.assert_clean()
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM])
+@pytest.mark.parametrize("example", ["1_echo", "6_trap"])
+def test_a_server_is_ended_cleanly_by(example: str, number: signal.Signals) -> None:
+    with Program(EXAMPLES / example / "server.py", "127.0.0.1:0") as program:
+        program.address()
+        ended = program.end(number)
+
+    assert ended == Ended("", "", 0)
+
+
+@pytest.mark.slow
+def test_the_servers_default_addresses_are_those_of_the_how_to() -> None:
+    for example, address in PORTS.items():
+        for program in ("server.py", "client.py"):
+            text = (EXAMPLES / example / program).read_text()
+            assert f'def main(address="{address}"' in text
+
+
+@pytest.mark.slow
+def test_without_a_server_the_clients_say_so(tmp_path: Path) -> None:
+    nowhere = f"unix://{tmp_path}/nobody"
+
+    echo = run(EXAMPLES / "1_echo" / "client.py", nowhere)
+    complete = run(EXAMPLES / "2_complete" / "client.py", nowhere)
+
+    assert echo == Ended("error: [Errno 2] No such file or directory\n", "", 0)
+    assert complete == Ended(
+        "error getting first object [Errno 2] No such file or directory\n", "", 0
+    )
+
+
+@pytest.mark.slow
+def test_the_demo_prints_the_echo() -> None:
+    assert run(EXAMPLES / "1_echo" / "demo.py") == Ended(
+        "server echoed: hello network\n", "", 0
+    )
+
+
+@pytest.mark.slow
+def test_the_demo_says_clearly_that_the_server_did_not_start(tmp_path: Path) -> None:
+    broken = tmp_path / "server.py"
+    broken.write_text("raise SystemExit('no luck today')\n")
+
+    ended = run(EXAMPLES / "1_echo" / "demo.py", broken)
+
+    assert ended.status == 1
+    assert ended.stdout == ""
+    assert ended.stderr.splitlines() == [
+        "no luck today",
+        "The echo server did not start: see what it said above.",
+    ]

@@ -1,0 +1,179 @@
+"""Text made of what somebody else chose."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import pytest
+
+from geopb.text import (
+    MAX_MESSAGE,
+    encodable,
+    printable,
+    safe_repr,
+    safe_str,
+    shorten,
+)
+
+
+class Raises:
+    """Its texts raise."""
+
+    def __init__(self, error: BaseException) -> None:
+        self.error = error
+
+    def __str__(self) -> str:
+        raise self.error
+
+    def __repr__(self) -> str:
+        raise self.error
+
+
+class Text(str):
+    """A subclass that lies."""
+
+    def __str__(self) -> str:
+        return self
+
+    def encode(self, *args: Any) -> bytes:
+        raise ValueError("no bytes")
+
+
+@pytest.mark.parametrize("length", [0, 1, 9, 10])
+def test_short_text_stays(length: int) -> None:
+    assert shorten("x" * length, 10) == "x" * length
+
+
+def test_long_text_is_cut_with_a_note_of_its_length() -> None:
+    assert shorten("x" * 11, 10) == "x" * 10 + "... (11 characters)"
+
+
+def test_printable_text_stays() -> None:
+    assert printable("wörd") == "wörd"
+
+
+@pytest.mark.parametrize("text", ["a\nb", "\x1b[31m", "\r", "\ud800", "\u202e", "\0"])
+def test_printable_escapes_what_would_forge_a_line(text: str) -> None:
+    shown = printable(text)
+
+    assert shown.isprintable()
+    assert shown.encode("utf-8")
+
+
+def test_printable_is_cut() -> None:
+    assert len(printable("x" * 1000, 10)) < 50
+    assert len(printable("\n" * 100_000)) < 2000
+
+
+def test_encodable_text_stays() -> None:
+    assert encodable("wörd\n") == "wörd\n"
+
+
+def test_lone_surrogates_are_escaped() -> None:
+    assert encodable("a\ud800b") == "a\\ud800b"
+
+
+def test_encodable_makes_an_exact_str() -> None:
+    made = encodable(Text("a"))
+
+    assert type(made) is str
+    assert made == "a"
+
+
+def test_safe_str_is_the_str() -> None:
+    assert safe_str(12) == "12"
+    assert safe_str(KeyError("k")) == "'k'"
+
+
+def test_safe_str_is_cut_at_its_limit() -> None:
+    assert safe_str("x" * MAX_MESSAGE) == "x" * MAX_MESSAGE
+    assert safe_str("x" * (MAX_MESSAGE + 1)).startswith("x" * MAX_MESSAGE + "... (")
+    assert safe_str("xyz", 1) == "x... (3 characters)"
+
+
+@pytest.mark.parametrize(
+    "error", [ValueError(), RecursionError(), MemoryError(), AttributeError()]
+)
+def test_text_that_cannot_be_made_is_told(error: Exception) -> None:
+    name = type(error).__name__
+
+    assert safe_str(Raises(error)) == f"<Raises: str() raised {name}>"
+    assert safe_repr(Raises(error)) == f"<Raises: repr() raised {name}>" or (
+        # reprlib has its own words for it.
+        "Raises instance" in safe_repr(Raises(error))
+    )
+
+
+def test_str_that_is_no_str_is_told() -> None:
+    class Wrong:
+        """Its str() returns a number."""
+
+        def __str__(self) -> str:
+            return wrong  # type: ignore[no-any-return]
+
+    wrong: Any = 3
+
+    assert "TypeError" in safe_str(Wrong())
+
+
+@pytest.mark.parametrize("kind", [SystemExit])
+def test_str_that_raises_what_is_no_exception_class_is_told(
+    kind: type[BaseException],
+) -> None:
+    try:
+        text = safe_str(Raises(kind()))
+    except kind:
+        text = "it was raised"
+
+    assert kind.__name__ in text
+
+
+def test_safe_str_takes_lone_surrogates() -> None:
+    assert safe_str("\ud800").encode("utf-8")
+
+
+def test_safe_str_of_a_huge_text_is_short() -> None:
+    assert len(safe_str("x" * 20_000_000)) < MAX_MESSAGE + 100
+
+
+def endless() -> list[Any]:
+    cycle: list[Any] = []
+    cycle.append(cycle)
+    return cycle
+
+
+def deep() -> list[Any]:
+    value: list[Any] = []
+    for _ in range(50_000):
+        value = [value]
+    return value
+
+
+@pytest.mark.parametrize(
+    "value",
+    [
+        endless(),
+        deep(),
+        list(range(100_000)),
+        {number: number for number in range(100_000)},
+        "x" * 1_000_000,
+        b"x" * 1_000_000,
+        10**4000,
+        {"a" * 1000: [("b" * 1000,) * 1000] * 1000},
+    ],
+    ids=["endless", "deep", "list", "dict", "str", "bytes", "int", "nested"],
+)
+def test_safe_repr_is_bounded(value: Any) -> None:
+    assert len(safe_repr(value)) < 300
+
+
+def test_safe_repr_is_one_line() -> None:
+    class Lines:
+        def __repr__(self) -> str:
+            return "one\ntwo\x1b"
+
+    assert safe_repr(Lines()).isprintable()
+
+
+def test_safe_repr_of_a_small_value_is_its_repr() -> None:
+    assert safe_repr({"a": [1, "b"]}) == "{'a': [1, 'b']}"

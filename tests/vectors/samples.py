@@ -1,0 +1,618 @@
+"""The samples of protocol version 1, from which ``v1.json`` is written.
+
+``python -m tests.vectors`` writes the file anew. It is stored, so that another
+implementation needs the file alone; a test keeps the two the same.
+
+All messages of a sample are received in one setting, `SETTING`. `VALUES` are the Python
+values that the value samples stand for, by name.
+"""
+
+from __future__ import annotations
+
+import json
+import struct
+from datetime import UTC, date, datetime, time, timedelta, timezone
+from decimal import Decimal
+from fractions import Fraction
+from ipaddress import ip_address, ip_network
+from pathlib import Path
+from typing import Any
+from uuid import UUID
+
+from geopb.jelly import tags
+from tests.vectors.cbor import Pairs, Raw, Tag, diagnostic, frame, item
+
+PATH = Path(__file__).with_name("v1.json")
+
+#: What the receiver of every sample (but those of a stream's beginning) has behind it.
+SETTING = (
+    "The receiver has the peer's hello. It has asked questions 1, 2 and 3, which are "
+    "open. It has sent its object 1 twice and its object 2 once. The lobby (target 0) "
+    "has a method `take`, which takes anything."
+)
+
+ZONE = timezone(timedelta(hours=5, minutes=30))
+WEST = timezone(timedelta(hours=-8))
+
+
+def _values() -> dict[str, tuple[Any, Any, str]]:
+    """Return name -> (Python value, its CBOR, what it is)."""
+    shared: list[Any] = [1]
+    cycle: list[Any] = []
+    cycle.append(cycle)
+    ring: dict[str, Any] = {}
+    ring["me"] = ring
+    numbers = {1: "one"}
+    through: list[Any] = []
+    through.append((through,))
+    return {
+        "null": (None, None, "nothing"),
+        "false": (False, False, "a truth value"),
+        "true": (True, True, "a truth value"),
+        "zero": (0, 0, "an integer"),
+        "int-23": (23, 23, "the last integer in one byte"),
+        "int-24": (24, 24, "the first integer in two bytes"),
+        "int-negative": (-500, -500, "a negative integer"),
+        "int-64-bits": (2**64 - 1, 2**64 - 1, "the greatest of major type 0"),
+        "int-64-bits-negative": (-(2**64), -(2**64), "the least of major type 1"),
+        "bignum": (
+            2**64,
+            Tag(tags.POSITIVE_BIGNUM, (2**64).to_bytes(9, "big")),
+            "the first integer that takes tag 2",
+        ),
+        "bignum-negative": (
+            -(2**64) - 1,
+            Tag(tags.NEGATIVE_BIGNUM, (2**64).to_bytes(9, "big")),
+            "the first integer that takes tag 3: -1 minus the number in the bytes",
+        ),
+        "bignum-8192-bits": (
+            2**8192 - 1,
+            Tag(tags.POSITIVE_BIGNUM, b"\xff" * 1024),
+            "the greatest integer that is taken by default",
+        ),
+        "float": (1.5, 1.5, "a float, always with double precision"),
+        "float-negative-zero": (-0.0, -0.0, "the sign of zero is kept"),
+        "float-infinity": (float("inf"), float("inf"), "infinity"),
+        "float-nan": (float("nan"), float("nan"), "not a number"),
+        "text": ("häh?", "häh?", "text is UTF-8"),
+        "text-empty": ("", "", "text without characters"),
+        "bytes": (b"\x00\xff", b"\x00\xff", "bytes"),
+        "bytearray": (
+            bytearray(b"\x00\xff"),
+            Tag(tags.BYTEARRAY, b"\x00\xff"),
+            "bytes that the receiver may change",
+        ),
+        "list": ([1, "a", None], [1, "a", None], "a list"),
+        "list-empty": ([], [], "a list of nothing"),
+        "dict": ({"a": 1, "b": 2}, {"a": 1, "b": 2}, "a dict of text keys, in order"),
+        "dict-bytes-keys": (
+            {"a": 1, b"a": 2},
+            Pairs((("a", 1), (b"a", 2))),
+            "a dict whose keys are all text or bytes is a CBOR map",
+        ),
+        "dict-other-keys": (
+            numbers,
+            Tag(tags.MAP, [1, "one"]),
+            "any other dict is a flat array: key, value, key, value",
+        ),
+        "tuple": ((1, "a"), Tag(tags.TUPLE, [1, "a"]), "a tuple"),
+        "tuple-empty": ((), Tag(tags.TUPLE, []), "a tuple of nothing"),
+        "set": ({7}, Tag(tags.SET, [7]), "a set; the order of members means nothing"),
+        "frozenset": (
+            frozenset({(1, 2)}),
+            Tag(tags.FROZENSET, [Tag(tags.TUPLE, [1, 2])]),
+            "a frozenset that holds a tuple",
+        ),
+        "complex": (
+            1.0 - 2.0j,
+            Tag(tags.COMPLEX, [1.0, -2.0]),
+            "a complex number: two floats",
+        ),
+        "datetime-naive": (
+            datetime(2026, 2, 3, 4, 5, 6, 7),
+            Tag(tags.DATETIME, [2026, 2, 3, 4, 5, 6, 7, 0, None]),
+            "a date and time that names no zone",
+        ),
+        "datetime-utc": (
+            datetime(1, 1, 1, tzinfo=UTC),
+            Tag(tags.DATETIME, [1, 1, 1, 0, 0, 0, 0, 0, 0]),
+            "the offset of UTC is 0",
+        ),
+        "datetime-offset": (
+            datetime(9999, 12, 31, 23, 59, 59, 999999, tzinfo=ZONE, fold=1),
+            Tag(tags.DATETIME, [9999, 12, 31, 23, 59, 59, 999999, 1, 19_800_000_000]),
+            "five and a half hours east of UTC, the second of two such times",
+        ),
+        "date": (date(2026, 2, 28), Tag(tags.DATE, [2026, 2, 28]), "a date"),
+        "time": (
+            time(23, 59, 58, 1, tzinfo=WEST),
+            Tag(tags.TIME, [23, 59, 58, 1, 0, -28_800_000_000]),
+            "a time of day, eight hours west of UTC",
+        ),
+        "time-naive": (time(), Tag(tags.TIME, [0, 0, 0, 0, 0, None]), "midnight"),
+        "timedelta": (
+            timedelta(days=-1, microseconds=1),
+            Tag(tags.TIMEDELTA, [-1, 0, 1]),
+            "a length of time: minus one day, and one microsecond",
+        ),
+        "decimal": (
+            Decimal("1.50"),
+            Tag(tags.DECIMAL, "1.50"),
+            "a decimal, exact to the digit",
+        ),
+        "decimal-exponent": (
+            Decimal("-1E+9999"),
+            Tag(tags.DECIMAL, "-1E+9999"),
+            "the greatest exponent that is taken",
+        ),
+        "decimal-nan": (
+            Decimal("-sNaN12"),
+            Tag(tags.DECIMAL, "-sNaN12"),
+            "a signalling NaN with its payload",
+        ),
+        "fraction": (
+            Fraction(-1, 3),
+            Tag(tags.FRACTION, [-1, 3]),
+            "a fraction in lowest terms",
+        ),
+        "uuid": (
+            UUID("12345678-1234-5678-1234-567812345678"),
+            Tag(tags.UUID_, bytes.fromhex("12345678123456781234567812345678")),
+            "a UUID",
+        ),
+        "ipv4-address": (
+            ip_address("192.0.2.1"),
+            Tag(tags.IPV4_ADDRESS, b"\xc0\x00\x02\x01"),
+            "an IPv4 address",
+        ),
+        "ipv6-address": (
+            ip_address("2001:db8::1"),
+            Tag(
+                tags.IPV6_ADDRESS,
+                [bytes.fromhex("20010db8000000000000000000000001"), None],
+            ),
+            "an IPv6 address without a zone",
+        ),
+        "ipv6-address-zone": (
+            ip_address("fe80::1%eth0"),
+            Tag(
+                tags.IPV6_ADDRESS,
+                [bytes.fromhex("fe800000000000000000000000000001"), "eth0"],
+            ),
+            "an IPv6 address with its zone",
+        ),
+        "ipv4-network": (
+            ip_network("192.0.2.0/24"),
+            Tag(tags.IPV4_NETWORK, [b"\xc0\x00\x02\x00", 24]),
+            "an IPv4 network",
+        ),
+        "ipv6-network": (
+            ip_network("2001:db8::/32"),
+            Tag(
+                tags.IPV6_NETWORK,
+                [bytes.fromhex("20010db8000000000000000000000000"), 32],
+            ),
+            "an IPv6 network",
+        ),
+        "alias": (
+            [shared, shared],
+            [Tag(tags.DEFINE, [0, [1]]), Tag(tags.AGAIN, 0)],
+            "one list in two places",
+        ),
+        "alias-of-other-keys": (
+            [numbers, numbers],
+            [Tag(tags.DEFINE, [0, Tag(tags.MAP, [1, "one"])]), Tag(tags.AGAIN, 0)],
+            "one dict, whose keys are not text, in two places",
+        ),
+        "cycle": (
+            cycle,
+            Tag(tags.DEFINE, [0, [Tag(tags.AGAIN, 0)]]),
+            "a list that holds itself",
+        ),
+        "cycle-dict": (
+            ring,
+            Tag(tags.DEFINE, [0, {"me": Tag(tags.AGAIN, 0)}]),
+            "a dict that holds itself",
+        ),
+        "cycle-through-tuple": (
+            through,
+            Tag(tags.DEFINE, [0, [Tag(tags.TUPLE, [Tag(tags.AGAIN, 0)])]]),
+            "a list that holds a tuple that holds the list",
+        ),
+    }
+
+
+VALUES = _values()
+
+LIMITS = {
+    "max_message_size": 67_108_864,
+    "max_structure_size": 4_194_304,
+    "max_depth": 128,
+    "max_references": 10_000,
+    "max_pending_calls": 1024,
+    "max_integer_bits": 8192,
+    "max_decimal_digits": 4096,
+}
+HELLO = [
+    0,
+    "geopb",
+    {
+        "versions": [1],
+        "limits": LIMITS,
+        "features": [],
+        "software": "geopb-python",
+    },
+]
+LARGE = bytes(range(256)) * 128
+
+
+def _call(*args: Any) -> list[Any]:
+    return [1, 1, 0, "take", list(args)]
+
+
+#: name -> (frames, whether an encoder writes it so, what happens, meaning)
+Sample = tuple[list[Any], bool, str, str]
+
+
+def _hellos() -> dict[str, Sample]:
+    later = {**HELLO[2], "versions": [2, 1], "later": [1, 2]}
+    return {
+        "hello": ([HELLO], True, "open", "the hello that this library sends"),
+        "hello-least": (
+            [[0, "geopb", {"versions": [1]}]],
+            False,
+            "open",
+            "nothing but the version: each limit is the least there is",
+        ),
+        "hello-later": (
+            [[0, "geopb", later, "more"]],
+            False,
+            "open",
+            "other versions, unknown keys and fields behind are no obstacle",
+        ),
+        "hello-other-version": (
+            [[0, "geopb", {"versions": [2]}]],
+            False,
+            "ends",
+            "no version in common",
+        ),
+        "hello-small-limit": (
+            [[0, "geopb", {"versions": [1], "limits": {"max_structure_size": 16383}}]],
+            False,
+            "ends",
+            "a limit below the least that may be told",
+        ),
+        "hello-no-map": ([[0, "geopb", []]], False, "ends", "a hello tells a map"),
+        "call-before-hello": (
+            [_call()],
+            False,
+            "ends",
+            "a stream that does not begin with a hello is taken for another protocol",
+        ),
+        "http": (
+            [Raw(b"GET / HTTP/1.1\r\nHost: localhost\r\n\r\n", "GET / HTTP/1.1 ...")],
+            False,
+            "ends",
+            "another protocol, told by its first bytes",
+        ),
+    }
+
+
+def _messages() -> dict[str, Sample]:
+    mine, yours = Tag(tags.MINE, 5), Tag(tags.YOURS, 1)
+    bases = ("KeyError", "LookupError", "Exception", "BaseException")
+    parents = [f"builtins.{name}" for name in bases]
+    error = [3, 1, "builtins.KeyError", "'x'", parents, ["x"], None, {}]
+    return {
+        "call": ([[1, 1, 0, "take", [1]]], True, "call", "a call, with one argument"),
+        "call-keywords": (
+            [[1, 1, 0, "take", [], {"a": 1}]],
+            True,
+            "call",
+            "a call with a keyword argument",
+        ),
+        "call-nested": (
+            [[1, 1, 0, "take", [], {}, {"nested": True}]],
+            True,
+            "call",
+            "a call that is made while serving a call",
+        ),
+        "call-one-way": (
+            [[1, None, 0, "take", [1]]],
+            True,
+            "call",
+            "a call that wants no answer",
+        ),
+        "call-later": (
+            [[1, 1, 0, "take", [], {}, {"later": 1}, "more"]],
+            False,
+            "call",
+            "unknown options and fields behind are ignored",
+        ),
+        "call-long-heads": (
+            [Raw(bytes.fromhex("98051801190001 1a00000000 7804") + b"take\x80", "...")],
+            False,
+            "call",
+            "a message whose heads are longer than they need to be is taken",
+        ),
+        "reference": (
+            [_call(mine)],
+            True,
+            "call",
+            "a reference to object 5 of the sender",
+        ),
+        "reference-home": (
+            [_call(yours)],
+            True,
+            "call",
+            "object 1 of the receiver, at home again",
+        ),
+        "answer": ([[2, 1, [42]]], True, "answer", "the answer to question 1: 42"),
+        "answer-null": ([[2, 1, [None]]], True, "answer", "the answer None"),
+        "error": ([error], True, "error", "question 1 ended with KeyError('x')"),
+        "error-shortest": (
+            [error[:6]],
+            False,
+            "error",
+            "without a traceback and details",
+        ),
+        "error-system": (
+            [
+                [
+                    3,
+                    1,
+                    "builtins.FileNotFoundError",
+                    "[Errno 2] No such file: 'x'",
+                    ["builtins.FileNotFoundError", "builtins.OSError"],
+                    [2, "No such file"],
+                    None,
+                    {"errno": 2, "strerror": "No such file", "filename": "x"},
+                ]
+            ],
+            False,
+            "error",
+            "an error of the system, with its details",
+        ),
+        "release": ([[4, 1, 2]], True, "release", "both references to object 1"),
+        "release-two": (
+            [[4, 1, 1, 2, 1]],
+            False,
+            "release",
+            "one reference to object 1 and one to object 2, in one message",
+        ),
+        "bulk": (
+            [_call(Tag(tags.BULK, [1, len(LARGE), 0])), [5, 1, LARGE]],
+            True,
+            "call",
+            "32 KiB of bytes beside their message, in one chunk",
+        ),
+        "bulk-bytearray": (
+            [_call(Tag(tags.BULK, [1, 3, 1])), [5, 1, b"ab"], [5, 1, b"c"]],
+            False,
+            "call",
+            "a bytearray in two chunks, however small it is",
+        ),
+        "bulk-text": (
+            [_call(Tag(tags.BULK, [1, 2, 2])), [5, 1, "é".encode()]],
+            False,
+            "call",
+            "text in a chunk",
+        ),
+        "bulk-interleaved": (
+            [
+                _call(Tag(tags.BULK, [1, 2, 0])),
+                [1, 2, 0, "take", [Tag(tags.BULK, [2, 2, 0])]],
+                [5, 1, b"a"],
+                [5, 2, b"cd"],
+                [5, 1, b"b"],
+            ],
+            False,
+            "calls",
+            "the chunks of two messages may alternate; each starts when it is whole",
+        ),
+        "goodbye": ([[6, "enough"]], True, "parted", "nothing more will come"),
+    }
+
+
+def _refused_values() -> dict[str, tuple[Any, str]]:
+    day = [2026, 2, 3]
+    wrong: dict[str, tuple[Any, str]] = {
+        "unknown-tag": (Tag(60099, 0), "a tag that is not in the table"),
+        "cbor-datetime-text": (Tag(0, "2026-02-03T04:05:06Z"), "CBOR's own tag 0"),
+        "cbor-shared-value": (Tag(28, []), "CBOR's sharing of values"),
+        "cbor-set": (Tag(258, [1]), "CBOR's own sets"),
+        "cbor-regular-expression": (Tag(35, "a*"), "CBOR's regular expressions"),
+        "bignum-too-large": (
+            Tag(tags.POSITIVE_BIGNUM, b"\x01" + b"\x00" * 1024),
+            "more bits than max_integer_bits",
+        ),
+        "bignum-of-text": (Tag(tags.POSITIVE_BIGNUM, "1"), "a big integer is bytes"),
+        "reference-unknown": (Tag(tags.YOURS, 9), "an object that was never given"),
+        "reference-lobby": (Tag(tags.YOURS, 0), "the lobby is called, not passed"),
+        "tuple-no-array": (Tag(tags.TUPLE, 1), "a tuple's content is an array"),
+        "set-member-twice": (Tag(tags.SET, [1, 1]), "a set holds a member once"),
+        "set-of-lists": (Tag(tags.SET, [[]]), "a list cannot be hashed"),
+        "map-key-twice": (
+            Tag(tags.MAP, [1, "a", True, "b"]),
+            "1 and true are the same key",
+        ),
+        "map-odd": (Tag(tags.MAP, [1]), "a key without a value"),
+        "bytearray-of-text": (
+            Tag(tags.BYTEARRAY, "a"),
+            "a bytearray's content is bytes",
+        ),
+        "define-text": (Tag(tags.DEFINE, [0, "a"]), "aliases are of lists and dicts"),
+        "define-twice": (
+            [Tag(tags.DEFINE, [0, []]), Tag(tags.DEFINE, [0, []])],
+            "a number is defined once",
+        ),
+        "again-undefined": (Tag(tags.AGAIN, 3), "a number that is not defined"),
+        "again-as-key": (
+            [Tag(tags.DEFINE, [0, []]), Tag(tags.SET, [Tag(tags.AGAIN, 0)])],
+            "an alias stands for what cannot be hashed",
+        ),
+        "bulk-unknown-kind": (Tag(tags.BULK, [1, 1, 3]), "kinds of bulk are 0, 1, 2"),
+        "complex-of-integers": (Tag(tags.COMPLEX, [1, 2]), "two floats"),
+        "datetime-no-such-day": (
+            Tag(tags.DATETIME, [2026, 2, 30, 0, 0, 0, 0, 0, None]),
+            "the 30th of February",
+        ),
+        "datetime-short": (Tag(tags.DATETIME, day), "nine items"),
+        "datetime-fold": (
+            Tag(tags.DATETIME, [*day, 0, 0, 0, 0, 2, None]),
+            "the fold is 0 or 1",
+        ),
+        "datetime-offset-of-a-day": (
+            Tag(tags.DATETIME, [*day, 0, 0, 0, 0, 0, 86_400_000_000]),
+            "an offset is less than a day",
+        ),
+        "date-true": (Tag(tags.DATE, [2026, True, 1]), "true is no month"),
+        "time-24": (Tag(tags.TIME, [24, 0, 0, 0, 0, None]), "hours are 0 to 23"),
+        "timedelta-not-normal": (
+            Tag(tags.TIMEDELTA, [0, 86_400, 0]),
+            "seconds are less than a day",
+        ),
+        "decimal-not-canonical": (
+            Tag(tags.DECIMAL, "1.5e3"),
+            "another text than the decimal's own, 1.5E+3",
+        ),
+        "decimal-exponent-too-large": (
+            Tag(tags.DECIMAL, "1E+10000"),
+            "an exponent above 9999",
+        ),
+        "decimal-too-long": (Tag(tags.DECIMAL, "1" * 4097), "too many digits"),
+        "fraction-by-zero": (Tag(tags.FRACTION, [1, 0]), "denominators begin at 1"),
+        "fraction-not-lowest": (Tag(tags.FRACTION, [2, 4]), "lowest terms: 1/2"),
+        "uuid-short": (Tag(tags.UUID_, b"\x00" * 15), "16 bytes"),
+        "ipv4-address-long": (Tag(tags.IPV4_ADDRESS, b"\x00" * 5), "4 bytes"),
+        "ipv6-address-zone-empty": (
+            Tag(tags.IPV6_ADDRESS, [b"\x00" * 16, ""]),
+            "a zone has 1 to 64 characters",
+        ),
+        "ipv4-network-host-bits": (
+            Tag(tags.IPV4_NETWORK, [b"\xc0\x00\x02\x01", 24]),
+            "bits behind the prefix are 0",
+        ),
+        "ipv6-network-prefix": (
+            Tag(tags.IPV6_NETWORK, [b"\x00" * 16, 129]),
+            "a prefix of 0 to 128",
+        ),
+        "reference-id-zero": (Tag(tags.MINE, 0), "ids begin at 1"),
+    }
+    return wrong
+
+
+def _endings() -> dict[str, Sample]:
+    def ends(meaning: str, *frames: Any) -> Sample:
+        return list(frames), False, "ends", meaning
+
+    call = item(_call())
+    return {
+        "length-zero": ends("a frame of nothing", Raw(b"", "")),
+        "not-cbor": ends("a body that is no CBOR", Raw(b"\x1c", "...")),
+        "not-an-array": ends("a message is an array", {"a": 1}),
+        "empty-array": ends("a message has a kind", []),
+        "unknown-kind": ends("kinds are 0 to 6", [7]),
+        "kind-true": ends("true is no kind", [True, None, 0, "take", []]),
+        "truncated": ends("a body that ends too early", Raw(call[:-1], "...")),
+        "trailing": ends("bytes behind the message", Raw(call + b"\x00", "...")),
+        "indefinite": ends(
+            "lengths are always told",
+            Raw(b"\x9f" + call[1:] + b"\xff", '[_ 1, 1, 0, "take", []]'),
+        ),
+        "duplicate-key": ends(
+            "a key of a map twice", _call(Pairs((("a", 1), ("a", 2))))
+        ),
+        "map-of-integer-keys": ends(
+            "keys of CBOR maps are text or bytes", _call({1: 2})
+        ),
+        "not-utf-8": ends("text that is not UTF-8", _call(Raw(b"\x61\xff", '"..."'))),
+        "hello-again": ends("one hello, first", HELLO),
+        "call-id-zero": ends("question ids begin at 1", [1, 0, 0, "take", []]),
+        "call-no-args": ends("a call has five fields at least", [1, 1, 0, "take"]),
+        "call-keyword-bytes": ends(
+            "names of keyword arguments are text", [1, 1, 0, "take", [], {b"a": 1}]
+        ),
+        "answer-not-asked": ends("a question that is not open", [2, 9, [1]]),
+        "answer-twice": ends("an answer ends its question", [2, 1, [1]], [2, 1, [1]]),
+        "answer-two-values": ends("an answer is one value", [2, 1, [1, 2]]),
+        "release-too-many": ends("more than were sent", [4, 1, 3]),
+        "release-unknown": ends("an object that was never given", [4, 9, 1]),
+        "release-count-zero": ends("counts begin at 1", [4, 1, 0]),
+        "chunk-not-announced": ends("bulk that no message told of", [5, 1, b"a"]),
+        "chunk-too-long": ends(
+            "more than was announced",
+            _call(Tag(tags.BULK, [1, 1, 0])),
+            [5, 1, b"ab"],
+        ),
+        "chunk-empty": ends(
+            "a chunk brings something", _call(Tag(tags.BULK, [1, 1, 0])), [5, 1, b""]
+        ),
+        "bulk-twice": ends(
+            "an id of bulk under way",
+            _call(Tag(tags.BULK, [1, 1, 0]), Tag(tags.BULK, [1, 1, 0])),
+        ),
+        "bulk-too-much": ends(
+            "more unfinished bulk than max_message_size",
+            _call(Tag(tags.BULK, [1, 67_108_865, 0])),
+        ),
+        "after-goodbye": ends("a message behind the last", [6, "enough"], _call()),
+    }
+
+
+def _frame(value: Any) -> str:
+    if isinstance(value, Raw):
+        return (struct.pack(">I", len(value.data)) + value.data).hex()
+    return frame(value).hex()
+
+
+def _entry(group: str, name: str, sample: Sample) -> dict[str, Any]:
+    frames, canonical, outcome, meaning = sample
+    encoded = [_frame(each) for each in frames]
+    if name == "http":
+        encoded = [frames[0].data.hex()]
+    return {
+        "name": name,
+        "group": group,
+        "meaning": meaning,
+        "outcome": outcome,
+        "canonical": canonical,
+        "diagnostic": [diagnostic(each) for each in frames],
+        "frames": encoded,
+    }
+
+
+def entries() -> list[dict[str, Any]]:
+    """Return all samples as they stand in the file."""
+    made = [_entry("hello", name, each) for name, each in _hellos().items()]
+    made += [_entry("message", name, each) for name, each in _messages().items()]
+    for name, (_, content, meaning) in VALUES.items():
+        made.append(_entry("value", name, ([_call(content)], True, "call", meaning)))
+    for name, (content, meaning) in _refused_values().items():
+        sample = ([_call(content)], False, "fails", meaning)
+        made.append(_entry("refused", name, sample))
+    made += [_entry("ending", name, each) for name, each in _endings().items()]
+    return made
+
+
+def document() -> str:
+    """Return the text of ``v1.json``."""
+    outcomes = {
+        "open": "the connection is open",
+        "call": "the method runs, with what the meaning says",
+        "calls": "two methods run, the second message's first",
+        "answer": "question 1 ends with a value",
+        "error": "question 1 ends with an exception",
+        "release": "the references are given back",
+        "parted": "the peer has gone",
+        "fails": "the call is answered with an error, the connection goes on",
+        "ends": "the receiver ends the connection",
+    }
+    told = {
+        "protocol": 1,
+        "frames": "hexadecimal, each with its four bytes of length",
+        "setting": SETTING,
+        "outcomes": outcomes,
+        "samples": entries(),
+    }
+    return json.dumps(told, indent=1, ensure_ascii=False) + "\n"

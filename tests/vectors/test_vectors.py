@@ -1,0 +1,315 @@
+"""Every stored sample does what it says: whole, byte by byte, with bytes behind."""
+
+from __future__ import annotations
+
+import json
+import struct
+from typing import Any
+
+import pytest
+
+from geopb.broker.broker import State
+from geopb.broker.calls import IncomingCall
+from geopb.errors import LimitExceeded, ProtocolError
+from tests.broker.harness import Answer, Side, Thing, opened
+from tests.strategies import same
+from tests.vectors.samples import LARGE, PATH, VALUES, document
+
+_TOLD = json.loads(PATH.read_text(encoding="utf-8"))
+SAMPLES = {sample["name"]: sample for sample in _TOLD["samples"]}
+OPENING = {name for name, each in SAMPLES.items() if each["group"] == "hello"} | {
+    "call-before-hello",
+    "http",
+}
+ARGUMENTS: dict[str, Any] = {
+    **{name: [value] for name, (value, _, _) in VALUES.items()},
+    "call": [1],
+    "call-keywords": [],
+    "call-nested": [],
+    "call-one-way": [1],
+    "call-later": [],
+    "call-long-heads": [],
+    "bulk": [LARGE],
+    "bulk-bytearray": [bytearray(b"abc")],
+    "bulk-text": ["é"],
+    "bulk-interleaved": [b"cd", b"ab"],
+}
+
+
+class Setting:
+    """A receiver in the setting that the file describes."""
+
+    def __init__(self, name: str) -> None:
+        self.first = Thing("first")
+        self.second = Thing("second")
+        if name in OPENING:
+            self.side = Side()
+            self.side.broker.begin()
+            self.side.take()
+            self.answers: list[Answer] = []
+            return
+        self.side = opened()
+        self.answers = [
+            self.side.ask("take", self.first),
+            self.side.ask("take", self.first),
+            self.side.ask("take", self.second),
+        ]
+        self.side.take()
+
+    def receive(self, data: bytes, step: int | None = None) -> None:
+        size = step or max(len(data), 1)
+        for start in range(0, len(data), size):
+            self.side.receive(data[start : start + size])
+
+    def close(self) -> None:
+        self.side.close()
+        assert self.side.tables() == {}
+
+
+def _with(outcome: str) -> list[str]:
+    return [name for name, each in SAMPLES.items() if each["outcome"] == outcome]
+
+
+def _stream(name: str) -> bytes:
+    return b"".join(bytes.fromhex(each) for each in SAMPLES[name]["frames"])
+
+
+def _check(name: str, setting: Setting) -> None:
+    """Compare what has happened with what the sample says."""
+    side, sample = setting.side, SAMPLES[name]
+    assert side.broker.state is (
+        State.PARTED if sample["outcome"] == "parted" else State.OPEN
+    )
+    checks = {
+        "open": _check_open,
+        "call": _check_call,
+        "calls": _check_call,
+        "answer": _check_answer,
+        "error": _check_error,
+        "release": _check_release,
+        "parted": _check_parted,
+        "fails": _check_fails,
+    }
+    checks[sample["outcome"]](name, setting)
+
+
+def _check_open(name: str, setting: Setting) -> None:
+    limits = setting.side.broker.peer_limits
+    assert setting.side.opened_count == 1
+    assert limits.max_structure_size == (16384 if "least" in name else 4 * 1024 * 1024)
+
+
+def _check_call(name: str, setting: Setting) -> None:
+    desk = setting.side.desk
+    if name == "reference":
+        (reference,) = desk.taken
+        assert reference._entry.number == 5
+        assert reference._entry.count == 1
+    elif name == "reference-home":
+        assert desk.taken[0] is setting.first
+    else:
+        assert same(desk.taken, ARGUMENTS[name]), desk.taken
+    assert desk.keywords == ({"a": 1} if name == "call-keywords" else {})
+    assert all(nested == (name == "call-nested") for nested in setting.side.nested)
+    answered = setting.side.take()
+    assert bool(answered) == (name != "call-one-way")
+
+
+def _check_answer(name: str, setting: Setting) -> None:
+    assert setting.answers[0].get() == (None if name == "answer-null" else 42)
+    assert not setting.answers[1].settled
+
+
+def _check_error(name: str, setting: Setting) -> None:
+    failure = setting.answers[0].failure
+    assert failure is not None
+    error = failure.value
+    if name == "error-system":
+        assert isinstance(error, FileNotFoundError)
+        assert (error.errno, error.strerror, error.filename) == (2, "No such file", "x")
+    else:
+        assert isinstance(error, KeyError)
+        assert error.args == ("x",)
+        assert str(error) == "'x'"
+
+
+def _check_release(name: str, setting: Setting) -> None:
+    left = {"release": {"objects": 1, "references": 1}}
+    both = {"objects": 1, "references": 1}
+    assert setting.side.broker.exports.statistics() == left.get(name, both)
+
+
+def _check_parted(name: str, setting: Setting) -> None:
+    assert setting.side.goodbye == "enough"
+
+
+def _check_fails(name: str, setting: Setting) -> None:
+    side = setting.side
+    assert side.desk.taken == []
+    answer = side.take()
+    assert answer.startswith(_error_start(answer)), answer
+    # The connection goes on: the next call is run.
+    side.receive(_stream("call"))
+    assert side.desk.taken == [1]
+
+
+def _error_start(answer: bytes) -> bytes:
+    """Return how an error answer to question 1 begins, after its length."""
+    return answer[:4] + b"\x88\x03\x01"
+
+
+def test_the_file_is_what_the_samples_say() -> None:
+    assert PATH.read_text(encoding="utf-8") == document()
+
+
+def test_names_are_not_repeated() -> None:
+    assert len(SAMPLES) == len(_TOLD["samples"])
+
+
+@pytest.mark.parametrize("outcome", sorted(set(_TOLD["outcomes"]) - {"ends"}))
+@pytest.mark.parametrize("step", [None, 1], ids=["whole", "byte by byte"])
+def test_a_good_sample_does_what_it_says(
+    outcome: str, step: int | None, subtests: pytest.Subtests
+) -> None:
+    for name in _with(outcome):
+        with subtests.test(name):
+            setting = Setting(name)
+
+            setting.receive(_stream(name), step)
+
+            _check(name, setting)
+            setting.close()
+
+
+@pytest.mark.parametrize("outcome", sorted(set(_TOLD["outcomes"]) - {"ends", "fails"}))
+def test_the_beginning_of_the_next_frame_changes_nothing(
+    outcome: str, subtests: pytest.Subtests
+) -> None:
+    for name in _with(outcome):
+        with subtests.test(name):
+            setting = Setting(name)
+
+            setting.receive(_stream(name) + b"\x00\x00")
+
+            assert setting.side.broker.in_the_middle
+            _check(name, setting)
+            setting.close()
+
+
+@pytest.mark.parametrize("outcome", sorted(set(_TOLD["outcomes"]) - {"ends"}))
+def test_bytes_behind_the_item_in_its_frame_end_the_connection(
+    outcome: str, subtests: pytest.Subtests
+) -> None:
+    for name in _with(outcome):
+        with subtests.test(name):
+            setting = Setting(name)
+            *before, last = [bytes.fromhex(each) for each in SAMPLES[name]["frames"]]
+            longer = struct.pack(">I", len(last) - 3) + last[4:] + b"\x00"
+
+            setting.receive(b"".join(before))
+            with pytest.raises(ProtocolError):
+                setting.receive(longer)
+
+            setting.close()
+
+
+@pytest.mark.parametrize("step", [None, 1], ids=["whole", "byte by byte"])
+def test_what_breaks_the_protocol_ends_the_connection(
+    step: int | None, subtests: pytest.Subtests
+) -> None:
+    for name in _with("ends"):
+        with subtests.test(name):
+            setting = Setting(name)
+
+            with pytest.raises((ProtocolError, LimitExceeded)):
+                setting.receive(_stream(name), step)
+
+            setting.close()
+            assert all(answer.settled for answer in setting.answers)
+
+
+def _send_value(name: str, side: Side) -> None:
+    side.ask("take", *ARGUMENTS[name])
+
+
+def _send_call_keywords(name: str, side: Side) -> None:
+    side.ask("take", a=1)
+
+
+def _send_call_nested(name: str, side: Side) -> None:
+    side.broker.call(0, "take", (), {}, Answer(), nested=True)
+
+
+def _send_call_one_way(name: str, side: Side) -> None:
+    side.call_only(0, "take", (1,), {})
+
+
+def _send_reference(name: str, side: Side) -> None:
+    for _ in range(4):
+        side.broker.exports.export(Thing(), 10)
+    side.broker.exports.settle()
+    side.ask("take", Thing())
+
+
+def _send_reference_home(name: str, side: Side) -> None:
+    side.receive(_stream("reference").replace(b"\xd9\xea\xc4\x05", b"\xd9\xea\xc4\x01"))
+    side.take()
+    side.ask("take", side.desk.taken[0])
+
+
+def _send_answer(name: str, side: Side) -> None:
+    call = IncomingCall(side.broker, 1, side.desk, "take", [], {})
+    side.broker.answer(call, 42 if name == "answer" else None)
+
+
+def _send_error(name: str, side: Side) -> None:
+    call = IncomingCall(side.broker, 1, side.desk, "take", [], {})
+    side.broker.fail(call, KeyError("x"))
+
+
+def _send_release(name: str, side: Side) -> None:
+    one = _stream("reference").replace(b"\xd9\xea\xc4\x05", b"\xd9\xea\xc4\x01")
+    side.receive(one + one)
+    side.take()
+    side.desk.taken.clear()
+    side.release_dropped()
+
+
+def _send_goodbye(name: str, side: Side) -> None:
+    side.broker.say_goodbye("enough")
+
+
+def _send_hello(name: str, side: Side) -> None:
+    side.broker.begin()
+
+
+_SENDERS = {
+    "hello": _send_hello,
+    "call-keywords": _send_call_keywords,
+    "call-nested": _send_call_nested,
+    "call-one-way": _send_call_one_way,
+    "reference": _send_reference,
+    "reference-home": _send_reference_home,
+    "answer": _send_answer,
+    "answer-null": _send_answer,
+    "error": _send_error,
+    "release": _send_release,
+    "goodbye": _send_goodbye,
+}
+
+
+def test_what_is_sent_is_as_stored(subtests: pytest.Subtests) -> None:
+    for name in (name for name, each in SAMPLES.items() if each["canonical"]):
+        with subtests.test(name):
+            side = Side() if name in OPENING else opened()
+
+            _SENDERS.get(name, _send_value)(name, side)
+
+            assert side.take() == _stream(name)
+            side.close()
+
+
+def test_the_stored_hello_tells_the_default_limits() -> None:
+    side = opened(hello=_stream("hello"))
+
+    assert side.broker.peer_limits == opened().broker.peer_limits
