@@ -480,7 +480,8 @@ hostile = pytest.mark.parametrize("name", HOSTILE)
 
 @hostile
 def test_exception_that_resists_is_reported(name: str) -> None:
-    report = report_of(raised(HOSTILE[name]()), with_traceback=True)
+    error = raised(HOSTILE[name]())
+    report = report_of(error, format_traceback(error))
 
     for text in (report.type, report.message, report.traceback, *report.parents):
         assert type(text) is str
