@@ -100,6 +100,7 @@ class WorkerPool:
         self.jobs: deque[tuple[Job, Any]] = deque()
         self._idle: list[Worker] = []
         self._scheduled = False
+        self._turn_begun = False
         #: The worker that the pool has switched to, until that blocks or parks.
         self.running: Worker | None = None
 
@@ -115,6 +116,17 @@ class WorkerPool:
     def submit_function(self, function: Callable[[], object]) -> None:
         """Have ``function()`` run soon, by the same rules."""
         self.submit(lambda _: function())
+
+    def first_of_turn(self) -> bool:
+        """Whether this is the first time it is asked in this turn of the loop."""
+        if self._turn_begun:
+            return False
+        self._turn_begun = True
+        self.hub.loop.run_callback(self._end_turn)
+        return True
+
+    def _end_turn(self) -> None:
+        self._turn_begun = False
 
     def park(self, worker: Worker) -> bool:
         """Wait in `worker` for more jobs; False when it is to end instead."""

@@ -83,8 +83,15 @@ class Writer:
         self._flushed: list[Event] = []
 
     def wake(self) -> None:
-        """Send soon: all that is queued in this turn of the loop goes out together."""
-        self._run_callback(self._callback)
+        """Send a turn's first message now, and what follows together at its end.
+
+        So the peer begins with a single call while its caller goes on. The first of
+        all connections' messages, not of each one's: a busy peer is woken once.
+        """
+        if self._pool.first_of_turn():
+            self.send_at_once()
+        else:
+            self._run_callback(self._callback)
 
     def flush_within(self, timeout: float) -> bool:
         """Wait until all is sent, for up to `timeout` seconds; False if it is not."""

@@ -12,6 +12,7 @@ from geopb.limits import Limits
 from tests.broker.harness import Side, Thing, in_pieces, joined, opened, refusal, whole
 from tests.jelly.hostile import integers
 from tests.strategies import same
+from tests.timing import seconds
 from tests.vectors.cbor import Tag, frame
 
 BULK = 60109
@@ -247,7 +248,7 @@ def test_bulk_ids_cannot_be_chosen_to_collide() -> None:
     except (pb.ProtocolError, pb.LimitExceeded):
         pass
 
-    assert thread_time() - begun < 0.25
+    assert thread_time() - begun < seconds(0.25)
     side.close()
 
 

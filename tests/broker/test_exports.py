@@ -135,3 +135,36 @@ def test_a_cleared_table_is_empty() -> None:
     assert len(exports) == 0
     assert exports.find(1) is None
     exports.rollback()
+
+
+def test_a_pinned_object_outlives_its_release() -> None:
+    exports = table()
+    thing = Thing()
+    exports.export(thing, 10)
+
+    assert exports.pin(1)
+    exports.release(1, 1)
+    assert exports.find(1) is thing
+    with pytest.raises(ProtocolError, match="0 held"):
+        exports.release(1, 1)
+
+    exports.unpin(1)
+    assert exports.find(1) is None
+    assert len(exports) == 0
+
+
+def test_a_pin_leaves_what_the_peer_holds() -> None:
+    exports = table()
+    exports.export(Thing(), 10)
+    exports.pin(1)
+
+    exports.unpin(1)
+
+    assert exports.statistics() == {"objects": 1, "references": 1}
+
+
+def test_nothing_is_pinned_that_is_not_there() -> None:
+    exports = table()
+
+    assert not exports.pin(1)
+    exports.unpin(1)

@@ -5,7 +5,7 @@ from typing import Any
 
 from geopb.broker.outbox import CHUNK_BYTES, Outbox
 from geopb.jelly.encode import Bulk, Packed
-from geopb.limits import MINIMUM_MESSAGE_BYTES
+from geopb.limits import MAX_BULK, MINIMUM_MESSAGE_BYTES
 from geopb.wire.codec import Decoder
 
 MEBI = 1024 * 1024
@@ -18,7 +18,7 @@ def opened(max_bulk: int = 64 * MEBI, max_frame: int = 4 * MEBI) -> Outbox:
 
 
 def packed(name: str, *sizes: int, first: int = 1) -> Packed:
-    bulk = [Bulk(first + n, bytes([n + 1]) * size) for n, size in enumerate(sizes)]
+    bulk = [Bulk(first + n, bytes([n % 256]) * size) for n, size in enumerate(sizes)]
     return Packed(name.encode(), bulk)
 
 
@@ -167,6 +167,27 @@ def test_bulk_under_way_never_passes_the_bound() -> None:
     for each in drain(outbox):
         open_bytes += sizes[each] if type(each) is str else -each[1]
         assert 0 <= open_bytes <= 100
+
+
+def test_messages_wait_while_the_most_bulks_are_under_way() -> None:
+    outbox = opened()
+    outbox.add_packed(packed("a", *[1] * (MAX_BULK - 1)))
+    outbox.add_packed(packed("b", 1, 1, first=MAX_BULK))
+
+    sent = drain(outbox)
+
+    assert sent.index("b") == MAX_BULK
+    assert len(sent) == MAX_BULK + 3
+
+
+def test_the_last_message_leaves_behind_all_bulk() -> None:
+    outbox = opened(max_bulk=100)
+    outbox.add_packed(packed("a", 60))
+    outbox.add_packed(packed("b", 60, first=2))
+    outbox.finish(b"last")
+    outbox.add(b"small")
+
+    assert drain(outbox) == ["a", "small", (1, 60), "b", (2, 60), "last"]
 
 
 def test_a_cleared_outbox_is_empty() -> None:

@@ -9,8 +9,8 @@ usual = settings(
     derandomize=True,
     database=None,
     deadline=None,
-    max_examples=200,
+    max_examples=150,
     suppress_health_check=[HealthCheck.too_slow, HealthCheck.data_too_large],
 )
 #: For those that are quick, or where much depends on chance.
-many = settings(usual, max_examples=600)
+many = settings(usual, max_examples=300)
