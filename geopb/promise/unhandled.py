@@ -6,7 +6,7 @@ import atexit
 import logging
 from weakref import WeakSet
 
-from geopb.failure import Failure
+from geopb.failure import CopiedFailure, Failure
 from geopb.finalizers import finalizer_queue
 from geopb.text import printable
 from geopb.workers import worker_pool
@@ -48,11 +48,12 @@ def _log_the_living() -> None:
 
 
 def _log_unhandled(failure: Failure) -> None:
-    # A peer may have made the text: it must not forge lines of the log.
+    # A peer may have made the text: its lines must not pass for lines of the log.
+    margin = "| " if isinstance(failure, CopiedFailure) else ""
     lines = failure.getTraceback().splitlines()
     _log.error(
         "Unhandled error in Promise: %s: %s\n%s",
         printable(failure.type),
         printable(failure.getErrorMessage(), 1000),
-        "\n".join(printable(line, 1000) for line in lines[:_MOST_LINES]),
+        "\n".join(margin + printable(line, 1000) for line in lines[:_MOST_LINES]),
     )

@@ -8,6 +8,7 @@ from geopb.broker.inbox import Inbox
 from geopb.errors import LimitExceeded, ProtocolError
 from geopb.jelly import tags
 from geopb.jelly.slots import BulkSlot
+from geopb.limits import MAX_BULK
 
 
 def slot(number: int, length: int, kind: int = tags.BULK_BYTES) -> BulkSlot:
@@ -146,6 +147,14 @@ def test_text_that_is_not_utf_8_is_told_with_its_message() -> None:
 
     assert waiting.value == ["message"]
     assert "UTF-8" in str(waiting.refusal)
+
+
+def test_bulks_at_the_most_are_taken_and_one_more_refused() -> None:
+    inbox = Inbox(10_000)
+
+    inbox.expect([], [slot(number, 1) for number in range(1, MAX_BULK + 1)])
+    with pytest.raises(LimitExceeded, match=f"bulk of {MAX_BULK + 1} exceeds"):
+        inbox.expect([], [slot(MAX_BULK + 1, 1)])
 
 
 def test_what_is_announced_allocates_nothing() -> None:
