@@ -45,7 +45,7 @@ class Limits:
     max_pending_calls: int = 1024
     #: Bits of one integer: ``str()`` of huge ones is quadratic.
     max_integer_bits: int = 8192
-    #: Digits of one ``Decimal``, and of its exponent's absolute value.
+    #: Digits of one ``Decimal``; its exponent is bounded at 9,999 in any case.
     max_decimal_digits: int = 4096
     #: Characters of a method name.
     max_name_length: int = 256

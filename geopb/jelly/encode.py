@@ -276,8 +276,11 @@ class _Walk:
         return number
 
     def _nested(self, values: Sequence[object]) -> list[Any]:
+        # At least a byte each: a huge one is refused before it is walked.
+        self._count(len(values))
         node: list[Any] = [None] * len(values)
         self._fill(node, enumerate(values))
+        self._least_size -= len(values)
         return node
 
     def _hashable(self, values: Any) -> list[Any]:
