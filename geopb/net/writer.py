@@ -150,6 +150,8 @@ class Writer:
             if self._left is not None or sent > _AT_ONCE:
                 self._busy = True
                 self._pool.submit_function(self._send_waiting)
+        if not self._closed:
+            self._progress()
         if self._flushed and not self._busy:
             self._all_sent()
 

@@ -283,3 +283,18 @@ def test_a_method_that_stops_its_server_may_answer_later(pair: Pair) -> None:
     server, client = pair(Doing(stop))
 
     assert root_of(client).callRemote("do").get(timeout=5) == "late"
+
+
+def test_one_way_calls_that_wait_for_bytes_are_let_in_by_a_send(pair: Pair) -> None:
+    """Nothing is received meanwhile that could let them in."""
+    seen: list[bytes] = []
+    _, client = pair(Doing(seen.append), client_options={"max_unsent_bytes": 100})
+    remote = root_of(client)
+
+    def send() -> None:
+        for _ in range(20):
+            remote.callRemoteOnly("do", b"x" * 300)
+
+    gevent.joinall([gevent.spawn(send) for _ in range(3)], timeout=5)
+
+    eventually(lambda: len(seen) == 60)
