@@ -57,14 +57,13 @@ class Worker(_Greenlet):
         while pool.park(self):
             references = sys.getrefcount(self)
             for _ in range(_IN_A_ROW):
-                if not pool.jobs:
-                    break
                 job, argument = pool.jobs.popleft()
                 job(argument)
                 # A parked worker must not keep alive what its last job had.
                 del job, argument
-                if pool.running is not self:
-                    # It blocked, and is resumed by somebody else than the pool.
+                if pool.running is not self or not pool.jobs:
+                    # It blocked, and is resumed by somebody else than the pool; or
+                    # it parks, and is looked at before its next job.
                     break
                 if self._marked() or sys.getrefcount(self) > references:
                     return
@@ -100,7 +99,9 @@ class WorkerPool:
         self.jobs: deque[tuple[Job, Any]] = deque()
         self._idle: list[Worker] = []
         self._scheduled = False
-        self._turn_begun = False
+        self._loop: Any = self.hub.loop
+        #: The turn of the loop in which `first_of_turn` was asked last.
+        self._turn = -1
         #: The worker that the pool has switched to, until that blocks or parks.
         self.running: Worker | None = None
 
@@ -111,7 +112,8 @@ class WorkerPool:
         """
         self.jobs.append((job, argument))
         if not self._scheduled:
-            self._schedule()
+            self._scheduled = True
+            self._loop.run_callback(self._pump)
 
     def submit_function(self, function: Callable[[], object]) -> None:
         """Have ``function()`` run soon, by the same rules."""
@@ -119,14 +121,11 @@ class WorkerPool:
 
     def first_of_turn(self) -> bool:
         """Whether this is the first time it is asked in this turn of the loop."""
-        if self._turn_begun:
+        turn = self._loop.iteration
+        if turn == self._turn:
             return False
-        self._turn_begun = True
-        self.hub.loop.run_callback(self._end_turn)
+        self._turn = turn
         return True
-
-    def _end_turn(self) -> None:
-        self._turn_begun = False
 
     def park(self, worker: Worker) -> bool:
         """Wait in `worker` for more jobs; False when it is to end instead."""
@@ -137,7 +136,7 @@ class WorkerPool:
 
     def _schedule(self) -> None:
         self._scheduled = True
-        self.hub.loop.run_callback(self._pump)
+        self._loop.run_callback(self._pump)
 
     def _pump(self) -> None:
         """Run jobs, in the hub: wake a worker for them, another when that blocks."""

@@ -17,7 +17,9 @@ from enum import Enum
 from itertools import chain
 from typing import Any, ClassVar
 
-from geopb.broker.calls import Answerable, IncomingCall, Questions
+from geopb.broker.answering import Answering
+from geopb.broker.asking import Asking
+from geopb.broker.calls import IncomingCall
 from geopb.broker.exports import Exports
 from geopb.broker.host import Host
 from geopb.broker.intake import Intake, Refused
@@ -29,22 +31,11 @@ from geopb.errors import (
     ProtocolError,
     over_limit,
 )
-from geopb.failure import (
-    ClassFinder,
-    CopiedFailure,
-    Failure,
-    failure_of,
-    report_of,
-)
+from geopb.failure import ClassFinder
 from geopb.limits import Limits
 from geopb.text import printable, safe_repr
 from geopb.wire import messages
 
-_NESTED = [{messages.NESTED: True}]
-
-#: Refusals come from the reader, which never waits: so many times the high-water mark
-#: of unsent bytes, and the peer is not reading.
-_UNREAD_REFUSALS = 2
 #: Ids in one release message: some 12 KiB at the most, below every peer's limit.
 _RELEASES_EACH = 700
 
@@ -58,6 +49,11 @@ class State(Enum):
     OPEN = "open"
     PARTED = "parted"
     CLOSED = "closed"
+
+
+#: For each message that is received: a global is found faster than an Enum's member.
+_CLOSED = State.CLOSED
+_OPEN = State.OPEN
 
 
 class Broker:
@@ -87,76 +83,25 @@ class Broker:
         self.state = State.OPENING
         self.exports = Exports(lobby)
         self.imports = Imports(host, limits.max_references)
-        self.questions = Questions()
         self._objects = Objects(host, self.exports, self.imports, limits)
         self.post = Post(self._objects, self.exports, host)
         self._intake = Intake(self._objects, self.imports, limits, clock)
         self._intake.pin = self._pin
-        self._find_class = find_class
+        self._asking = Asking(self.post, find_class)
+        self.questions = self._asking.questions
+        #: Send calls: see `Asking`.
+        self.call = self._asking.call
+        self.call_only = self._asking.call_only
+        answering = Answering(self.post, limits)
+        #: Answer calls: see `Answering`.
+        self.answer = answering.answer
+        self.fail = answering.fail
+        self.refuse = answering.refuse
         self._act = self._ACTS[State.OPENING]
 
     def begin(self) -> None:
         """Send the hello; to be called once, first."""
         self.post.send(messages.hello(self.limits.told()))
-
-    # -- calls out -----------------------------------------------------------------
-
-    def call(
-        self,
-        target: int,
-        name: str,
-        args: tuple[Any, ...],
-        kwargs: dict[str, Any],
-        promise: Answerable,
-        *,
-        nested: bool = False,
-    ) -> None:
-        """Send a call; `promise` is settled with its answer.
-
-        A value that may not cross settles it at once. The references in the
-        arguments stay the caller's.
-
-        ``nested`` says that the call is made while serving one: the peer takes it in
-        although it runs as many as it likes.
-        """
-        questions = self.questions
-        number = questions.last = questions.last + 1
-        head: list[object] = [messages.CALL, number, target, name]
-        # Before it is sent: sending may find the line broken, and end what is pending.
-        questions[number] = promise
-        try:
-            if nested:
-                self.post.send_values(head, args, kwargs, _NESTED)
-            else:
-                self.post.send_values(head, args, kwargs or None)
-        except Exception as error:
-            if questions.pop(number, None) is not None:
-                promise.settle(None, failure_of(error.with_traceback(None)))
-
-    def call_only(
-        self, target: int, name: str, args: tuple[Any, ...], kwargs: dict[str, Any]
-    ) -> None:
-        """Send a call that is not answered; raises what `call` would settle with."""
-        head: list[object] = [messages.CALL, None, target, name]
-        self.post.send_values(head, args, kwargs or None)
-
-    # -- answers out ---------------------------------------------------------------
-
-    def answer(self, call: IncomingCall, value: object) -> None:
-        """Answer a call with a result, or with why that may not cross."""
-        if call.question is None or self.state is State.CLOSED:
-            return
-        try:
-            self.post.send_values([messages.ANSWER, call.question], (value,))
-        except Exception as error:
-            self.fail(call, error)
-
-    def fail(
-        self, call: IncomingCall, error: BaseException, traceback: str | None = None
-    ) -> None:
-        """Answer a call with an exception, and a traceback; never fails itself."""
-        if call.question is not None and self.state is not State.CLOSED:
-            self.post.send_report(call.question, report_of(error, traceback))
 
     # -- sending -------------------------------------------------------------------
 
@@ -188,10 +133,9 @@ class Broker:
         self._enter(State.CLOSED)
         self.exports.clear()
         self.imports.clear()
-        self.post.outbox.clear()
+        self.post.close()
         self._intake.clear()
-        for promise in self.questions.take_all():
-            promise.settle(None, Failure(lost, quiet=quiet))
+        self._asking.end(lost, quiet=quiet)
 
     # -- messages in ---------------------------------------------------------------
 
@@ -202,20 +146,20 @@ class Broker:
             ProtocolError, LimitExceeded: The peer broke the protocol; what was
                 pending is to be failed by `close`. The text says how.
         """
-        if self.state is State.CLOSED:
+        if self.state is _CLOSED:
             return
-        read = self._intake.read
-        for body in self._intake.cut(data):
+        intake = self._intake
+        for body in intake.cut(data):
             if type(body) is bytes:
-                message = read(body)
+                message = intake.read(body)
                 if message is not None:
                     self._receive_message(message)
-                elif self.state is not State.OPEN:
+                elif self.state is not _OPEN:
                     raise ProtocolError(f"bulk while {self.state.value}")
             else:
                 self._receive_part(body)
-        if self._intake.refusal is not None:
-            raise self._intake.refusal
+        if intake.frames.refusal is not None:
+            raise intake.frames.refusal
 
     @property
     def in_the_middle(self) -> bool:
@@ -260,7 +204,7 @@ class Broker:
                 self.refuse(question, refused.error)
                 return
             if kind in (messages.ANSWER, messages.ERROR) and messages.is_id(question):
-                self._asked(question).settle(None, failure_of(refused.error))
+                self._asking.refused(question, refused.error)
                 return
         raise ProtocolError(f"a message that is refused: {refused.error}")
 
@@ -281,10 +225,7 @@ class Broker:
         self._host.opened()
 
     def _on_call(self, message: list[Any]) -> None:
-        messages.check_call(message)
-        _, question, number, name, args = message[:5]
-        kwargs = message[5] if len(message) > 5 else {}
-        nested = len(message) > 6 and message[6].get(messages.NESTED) is True
+        question, number, name, args, kwargs, options = messages.read_call(message)
         target = self.exports.find(number)
         if target is None:
             self.refuse(question, InsecureJelly(unknown_reference(number)))
@@ -293,31 +234,15 @@ class Broker:
             error = over_limit("max_name_length", limit, "a method name", len(name))
             self.refuse(question, error)
         else:
+            nested = bool(options) and options.get(messages.NESTED) is True
             call = IncomingCall(self, question, target, name, args, kwargs)
             self._host.start(call, nested=nested)
 
-    def refuse(self, question: int | None, error: Exception) -> None:
-        """Answer a call that is not run.
-
-        Raises:
-            LimitExceeded: The peer makes them and takes no answers: end it.
-        """
-        limit = _UNREAD_REFUSALS * self.limits.max_unsent_bytes
-        if self.unsent > limit:
-            raise over_limit("max_unsent_bytes", limit, "answers", self.unsent)
-        if question is not None:
-            self.post.send_report(question, report_of(error))
-
     def _on_answer(self, message: list[Any]) -> None:
-        number, value = messages.read_answer(message)
-        promise = self.questions.pop(number, None)
-        if promise is None:
-            raise _not_asked(number)
-        promise.settle(value)
+        self._asking.answered(message)
 
     def _on_error(self, message: list[Any]) -> None:
-        failure = CopiedFailure(messages.read_report(message), self._find_class)
-        self._asked(message[1]).settle(None, failure)
+        self._asking.failed(message)
 
     def _on_release(self, message: list[Any]) -> None:
         for number, count in messages.read_release(message):
@@ -331,12 +256,6 @@ class Broker:
         reason = messages.read_goodbye(message)
         self._enter(State.PARTED)
         self._host.parted(reason)
-
-    def _asked(self, number: int) -> Answerable:
-        promise = self.questions.pop(number, None)
-        if promise is None:
-            raise _not_asked(number)
-        return promise
 
     def _enter(self, state: State) -> None:
         self.state = state
@@ -370,7 +289,3 @@ class Broker:
     def __repr__(self) -> str:
         held = ", ".join(f"{name}={n}" for name, n in self.statistics().items())
         return f"<Broker {self.state.value}: {held}>"
-
-
-def _not_asked(number: int) -> ProtocolError:
-    return ProtocolError(f"an answer to question {number}, which is not open")

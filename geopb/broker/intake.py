@@ -51,27 +51,23 @@ class Intake:
     ) -> None:
         self._imports = imports
         self._inbox = Inbox(limits.max_message_size)
-        self._frames = FrameReader(limits.max_structure_size)
+        #: Cuts the stream; its `refusal` says what is wrong behind the last bodies.
+        self.frames = FrameReader(limits.max_structure_size)
         #: Keeps what a waiting message needs; returns the id of what was pinned.
         self.pin: Callable[[list[Any]], int | None] = lambda message: None
         #: Cuts what arrives into bodies and parts of chunks.
-        self.cut = self._frames.feed
+        self.cut = self.frames.feed
         self._unjellier = Unjellier(finder, limits, clock)
 
     @property
     def in_the_middle(self) -> bool:
         """Whether a frame or a message with bulk has begun and not ended."""
-        return self._frames.in_the_middle or len(self._inbox) > 0
+        return self.frames.in_the_middle or len(self._inbox) > 0
 
     @property
     def bulk(self) -> int:
         """Bulk that is announced and not complete."""
         return len(self._inbox)
-
-    @property
-    def refusal(self) -> Error | None:
-        """What is wrong with the stream behind the last bodies, if anything is."""
-        return self._frames.refusal
 
     def read(self, body: bytes) -> list[Any] | Refused | None:
         """Return the message that `body` is; None if it waits for its bulk.
@@ -81,7 +77,7 @@ class Intake:
         """
         reader = self._unjellier
         try:
-            message = reader.read(body)
+            message: list[Any] = reader.read(body)
         except (DecodeRefused, LimitExceeded) as error:
             self._imports.refuse()
             return self._salvage(body, error)
@@ -95,7 +91,7 @@ class Intake:
                 reader.forget()
                 return None
             reader.forget()
-        return message  # type: ignore[no-any-return]
+        return message
 
     def add_chunk(self, part: ChunkPart) -> Whole | None:
         """Take a part of a chunk; return the message that it completes, if it does."""

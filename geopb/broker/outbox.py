@@ -66,6 +66,7 @@ class Outbox:
         "_sending",
         "_waiting",
         "frames_size",
+        "more",
         "unsent",
     )
 
@@ -75,6 +76,9 @@ class Outbox:
         self.frames_size = 0
         #: Bytes that wait in all.
         self.unsent = 0
+        #: Whether the sender knows that there is something to take: it has been
+        #: woken, and has not taken all since.
+        self.more = False
         self._allowance: int | None = MINIMUM_MESSAGE_BYTES
         # Bulk is announced by its message. The peer bounds the sum of what is
         # announced and not finished, so a message waits here until it fits.
@@ -103,9 +107,10 @@ class Outbox:
     def add(self, body: bytes) -> None:
         """Queue a message without bulk."""
         framed = frame_head(len(body)) + body
+        size = len(framed)
         self._frames.append(framed)
-        self.frames_size += len(framed)
-        self.unsent += len(framed)
+        self.frames_size += size
+        self.unsent += size
 
     def add_packed(self, packed: Packed) -> None:
         """Queue a message with bulk."""
@@ -120,23 +125,37 @@ class Outbox:
         self._last = frame_head(len(body)) + body
 
     def take(self) -> bytes:
-        """Return the bytes to send next: all frames that wait and a piece of bulk."""
-        frames: list[Any] = self._frames
+        """Return the bytes to send next: all frames that wait and a piece of bulk.
+
+        None when nothing may be sent. `more` then says whether there is more to take
+        at once; where not, whoever adds something wakes the sender again.
+        """
+        frames = self._frames
         self._frames = []
-        if self._allowance is not None:
-            frames = self._within_allowance(frames)
-        else:
-            self.frames_size = 0
-            self.unsent = self._bulk_unsent
-            for _ in range(_CHUNKS_AT_ONCE):
-                # A message that a finished bulk has let in goes before its own.
-                if not self._sending or self._frames:
-                    break
-                frames += self._next_chunk()
-            if self._last and not (self._frames or self._sending):
-                frames.append(self._last)
-                self._last = b""
+        if self._sending or self._last or self._allowance is not None:
+            data = self._take_with_rest(frames)
+            self.more = bool(self)
+            return data
+        # Most often: whole messages and nothing else.
+        self.more = False
+        self.frames_size = 0
+        self.unsent = self._bulk_unsent
         return frames[0] if len(frames) == 1 else b"".join(frames)
+
+    def _take_with_rest(self, frames: list[Any]) -> bytes:
+        if self._allowance is not None:
+            return b"".join(self._within_allowance(frames))
+        self.frames_size = 0
+        self.unsent = self._bulk_unsent
+        for _ in range(_CHUNKS_AT_ONCE):
+            # A message that a finished bulk has let in goes before its own.
+            if not self._sending or self._frames:
+                break
+            frames += self._next_chunk()
+        if self._last and not (self._frames or self._sending):
+            frames.append(self._last)
+            self._last = b""
+        return b"".join(frames)
 
     def clear(self) -> None:
         """Forget all: the connection has ended."""

@@ -48,8 +48,8 @@ class Post:
         self._encoder = Encoder(passer, lambda: self.peer_limits)
         self._sender = sender
         self._finished = False
-        #: Whether the sender has been woken and not taken all since.
-        self.more = False
+        #: The connection has ended: nothing is packed any more.
+        self.closed = False
 
     def opened(self, peer_limits: messages.PeerLimits) -> None:
         """The peer's hello is in: keep its limits, let what was held leave."""
@@ -138,27 +138,23 @@ class Post:
             self.outbox.finish(encode(message))
             self._wake()
 
+    def close(self) -> None:
+        """Forget all: the connection has ended."""
+        self.closed = self._finished = True
+        self.outbox.clear()
+
     def _send(self, body: bytes) -> None:
         if self._finished:
             return
         outbox = self.outbox
         outbox.add(body)
-        if not self.more:
+        if not outbox.more:
             self._wake()
         elif outbox.frames_size > _MANY_BYTES:
             self._sender.hurry()
 
     def _wake(self) -> None:
-        if not self.more and self.outbox:
-            self.more = True
+        outbox = self.outbox
+        if not outbox.more and outbox:
+            outbox.more = True
             self._sender.wake()
-
-    def take(self) -> bytes:
-        """Return bytes to send now, none if there are none.
-
-        `more` then says whether there is more to take at once; if not, the next
-        message wakes the sender again.
-        """
-        data = self.outbox.take()
-        self.more = bool(self.outbox)
-        return data

@@ -92,7 +92,8 @@ class Unjellier:
             message = self._deep.decode(body)
             _check_array(message)
             self._check_depth(message)
-        _check_array(message)
+        if type(message) is not list:
+            _check_array(message)
         if self._numbers or self._again:
             # Numbers are the peer's choice: they are hashed within the budget.
             known = self._budget.make_dict(self._numbers, self._defined)

@@ -35,13 +35,14 @@ from geopb.net.options import Options
 from geopb.net.service import Service
 from geopb.net.sockets import prepare, raw, readable_refusal
 from geopb.net.writer import Writer
-from geopb.promise.promise import Promise
+from geopb.promise.promise import Answer, Promise
 from geopb.text import safe_str
 from geopb.wire.framing import ForeignProtocol
 from geopb.workers import interrupt_main, worker_pool
 
 _log = logging.getLogger("geopb.connection")
 
+_PARTED = State.PARTED
 #: Bytes read at once: larger buffers are mapped anew each time.
 _READ_BYTES = 65536
 #: Seconds to send answers that are due already after the peer has stopped sending.
@@ -91,9 +92,12 @@ class Connection:
             find_class=options.registry.find_exception,
         )
         self._gate = Gate(self.broker)
-        self._writer = Writer(
-            sock, self.broker.post, self._write_failed, self._gate.let_in
-        )
+        outbox = self.broker.post.outbox
+        self._writer = Writer(sock, outbox, self._write_failed, self._gate)
+        #: For the broker: bytes wait to be sent at the end of this turn of the loop;
+        #: and so many that they are to be sent now.
+        self.wake = self._writer.wake
+        self.hurry = self._writer.send_at_once
         self.service = Service(self.broker, self._gate, options)
         #: Runs a call of the peer's: for the broker.
         self.start = self.service.start
@@ -186,7 +190,7 @@ class Connection:
             del data
             if gate.waited_for:
                 gate.let_in()
-            if broker.state is State.PARTED:
+            if broker.state is _PARTED:
                 reason = self._parting
                 return PBConnectionLost(f"{self.peer} closed the connection: {reason}")
         if broker.in_the_middle:
@@ -233,14 +237,6 @@ class Connection:
 
     # -- the broker's host -------------------------------------------------------------
 
-    def wake(self) -> None:
-        """Have what waits sent at the end of this turn of the loop."""
-        self._writer.wake()
-
-    def hurry(self) -> None:
-        """Have what waits sent now: it is much."""
-        self._writer.send_at_once()
-
     def opened(self) -> None:
         """The peer's hello is in."""
         self._gate.opened()
@@ -262,7 +258,7 @@ class Connection:
             nested = False
         else:
             nested = self._enter()
-        promise: Promise[Any] = Promise.asked()
+        promise: Promise[Any] = Answer(self._hub)
         self.broker.call(target, name, args, kwargs, promise, nested=nested)
         return promise
 

@@ -11,6 +11,7 @@ import traceback
 from collections import deque
 from collections.abc import Callable
 from contextvars import Context
+from types import NoneType
 from typing import Any
 from weakref import WeakKeyDictionary
 
@@ -36,6 +37,8 @@ _MOST_HELD = 64
 _NESTED_SHARE = 2
 #: What a method may return to be answered when that ends.
 _LATER = (Promise, AsyncResult, Greenlet)
+#: The most frequent results, which need no further look.
+_NEVER_LATER = frozenset((NoneType, bool, int, float, str, bytes, list, dict))
 _DISPATCH = Referenceable.remoteMessageReceived.__code__
 
 
@@ -129,7 +132,7 @@ class Service:
             self._answer_failure(call, error)
             _pass_on(error)
         else:
-            if isinstance(result, _LATER):
+            if type(result) not in _NEVER_LATER and isinstance(result, _LATER):
                 if isinstance(result, Greenlet):
                     _serving_greenlets[result] = (self, call)
                 result.rawlink(
@@ -150,10 +153,11 @@ class Service:
             self._answer(call, value)
 
     def _answer(self, call: IncomingCall, value: Any) -> None:
-        interruption = self._wait_for_bytes()
+        interruption = self._wait_for_bytes() if self._gate.flooded() else None
         self._broker.answer(call, value)
         self._done(call)
-        _pass_on(interruption)
+        if interruption is not None:
+            _pass_on(interruption)
 
     def _answer_failure(
         self, call: IncomingCall, error: BaseException, trace: str | None = None
@@ -183,11 +187,10 @@ class Service:
 
         A late timeout of the method's, or a kill, must not cost the peer its answer.
         """
-        if self._gate.flooded():
-            try:
-                self._gate.wait_for_bytes()
-            except BaseException as interruption:
-                return interruption
+        try:
+            self._gate.wait_for_bytes()
+        except BaseException as interruption:
+            return interruption
         return None
 
     def _done(self, call: IncomingCall) -> None:

@@ -10,7 +10,7 @@ from __future__ import annotations
 
 import errno
 from collections.abc import Callable
-from typing import Protocol
+from typing import Any, Protocol
 
 import gevent
 from gevent import get_hub, socket
@@ -25,13 +25,23 @@ _AT_ONCE = 256 * 1024
 
 
 class Outgoing(Protocol):
-    """What is to be sent: a broker's post."""
+    """What is to be sent: a broker's outbox."""
 
     def take(self) -> bytes:
         """Return the next bytes, none when nothing waits."""
 
     #: Whether there is more to take; when not, `Writer.wake` will be called.
     more: bool
+
+
+class Producers(Protocol):
+    """Those who wait until bytes have been sent: a connection's gate."""
+
+    #: How many wait.
+    waited_for: int
+
+    def let_in(self) -> None:
+        """Let go on whom there is room for."""
 
 
 class Writer:
@@ -41,7 +51,7 @@ class Writer:
         sock: The connection's socket.
         outgoing: What is to be sent.
         failed: Called once with the error when the socket is broken.
-        progress: Called when bytes that waited have been sent.
+        producers: Told when bytes that waited have been sent.
     """
 
     __slots__ = (
@@ -51,10 +61,10 @@ class Writer:
         "_failed",
         "_flushed",
         "_left",
+        "_loop",
         "_outgoing",
         "_pool",
-        "_progress",
-        "_run_callback",
+        "_producers",
         "_send",
         "_sock",
     )
@@ -64,14 +74,14 @@ class Writer:
         sock: socket.socket,
         outgoing: Outgoing,
         failed: Callable[[OSError], None],
-        progress: Callable[[], None],
+        producers: Producers,
     ) -> None:
         self._sock = sock
         self._send = raw(sock).send
         self._outgoing = outgoing
         self._failed = failed
-        self._progress = progress
-        self._run_callback = get_hub().loop.run_callback
+        self._producers = producers
+        self._loop: Any = get_hub().loop
         self._callback = self.send_at_once
         self._pool = worker_pool()
         #: What the kernel did not take of the last bytes.
@@ -91,7 +101,7 @@ class Writer:
         if self._pool.first_of_turn():
             self.send_at_once()
         else:
-            self._run_callback(self._callback)
+            self._loop.run_callback(self._callback)
 
     def flush_within(self, timeout: float) -> bool:
         """Wait until all is sent, for up to `timeout` seconds; False if it is not."""
@@ -150,8 +160,8 @@ class Writer:
             if self._left is not None or sent > _AT_ONCE:
                 self._busy = True
                 self._pool.submit_function(self._send_waiting)
-        if not self._closed:
-            self._progress()
+        if self._producers.waited_for and not self._closed:
+            self._producers.let_in()
         if self._flushed and not self._busy:
             self._all_sent()
 
@@ -165,7 +175,7 @@ class Writer:
                 if not data:
                     break
                 self._sock.sendall(data)
-                self._progress()
+                self._producers.let_in()
                 sent += len(data)
                 if sent > _AT_ONCE:
                     sent = 0

@@ -16,7 +16,8 @@ from gevent import Greenlet, GreenletExit, get_hub
 from gevent.event import AsyncResult
 
 from geopb.failure import Failure, failure_of, raised_failure
-from geopb.promise.chain import Handler, Step, call_value
+from geopb.promise.chain import Handler, Step
+from geopb.promise.dependents import Dependents
 from geopb.promise.unhandled import Unhandled
 from geopb.promise.waiting import Timeout, Waitable
 from geopb.workers import interrupt_main, worker_pool
@@ -39,9 +40,8 @@ class Promise(Waitable, Generic[T_co]):
     _value: Any = _UNSET
     _failure: Failure | None = None
     _handlers: deque[Step] | None = None
-    #: Calls on what this promise will be, and whether they are being sent.
-    _dependents: deque[Callable[[], object]] | None = None
-    _sending = False
+    #: Calls on what this promise will be.
+    _dependents: Dependents | None = None
     #: The last failure that somebody has looked at.
     _looked: Failure | None = None
     _unhandled: Unhandled | None = None
@@ -168,45 +168,9 @@ class Promise(Waitable, Generic[T_co]):
         same failure; if its value cannot be called, with a TypeError.
         """
         self._check_thread()
-        called: Promise[Any] = Promise()
-        called._waits_for = (self,)
-
-        def go_on() -> None:
-            called._waits_for = ()
-            if self._failure is not None:
-                self._looked_at()
-                called.settle(None, self._failure)
-                return
-            try:
-                called.set(call_value(self._value, method, args, kwargs))
-            except BaseException as error:
-                called.settle(None, failure_of(error))
-                if isinstance(error, KeyboardInterrupt):
-                    interrupt_main(error)
-                elif isinstance(error, GreenletExit):
-                    raise
-
         if self._dependents is None:
-            self._dependents = deque()
-        self._dependents.append(go_on)
-        if self._ready and not self._sending:
-            worker_pool().submit(Promise._run_dependents, self)
-        return called
-
-    def _run_dependents(self) -> None:
-        """Send the calls that waited, in their order, in a worker."""
-        if self._sending:
-            return
-        self._sending = True
-        try:
-            while self._dependents and self._ready:
-                # It may wait for room: the flag keeps the order meanwhile.
-                self._dependents.popleft()()
-        finally:
-            self._sending = False
-            if self._dependents and self._ready:
-                # This greenlet was killed in a call: the next ones go out all the same.
-                worker_pool().submit(Promise._run_dependents, self)
+            self._dependents = Dependents(self)
+        return self._dependents.add(Promise(), method, args, kwargs)
 
     # -- settling --------------------------------------------------------------------
 
@@ -231,13 +195,6 @@ class Promise(Waitable, Generic[T_co]):
             exception = failure_of(given)
         self._claim()
         self._end(None, exception)
-
-    @classmethod
-    def asked(cls) -> Self:
-        """Make one that is another's to settle: setting it is an error."""
-        promise = cls()
-        promise._value = None
-        return promise
 
     def settle(self, value: object, failure: Failure | None = None) -> None:
         """End with `value` or `failure`: for the broker. Does not switch greenlets."""
@@ -271,8 +228,8 @@ class Promise(Waitable, Generic[T_co]):
             self._unhandled = self._unhandled or Unhandled(failure)
         if self._links:
             self._call_links_soon()
-        if self._dependents:
-            worker_pool().submit(Promise._run_dependents, self)
+        if self._dependents is not None:
+            self._dependents.send_soon()
 
     def _run_handlers(self) -> None:
         """Run the chain to its end or to its next pause, in a worker."""
@@ -346,6 +303,20 @@ class Promise(Waitable, Generic[T_co]):
         if self._failure is not None:
             return f"<Promise at {id(self):#x} {self._failure!r}>"
         return f"<Promise at {id(self):#x} value of {type(self._value).__name__}>"
+
+
+class Answer(Promise[T_co]):
+    """A promise that is a connection's to settle: setting it is an error.
+
+    Args:
+        hub: The connection's, which the caller has asked for already.
+    """
+
+    # Claimed from the start.
+    _value: Any = None
+
+    def __init__(self, hub: Any) -> None:
+        self._hub = hub
 
 
 #: What a promise follows when it is set to it, or a handler returns it.

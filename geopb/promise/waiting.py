@@ -68,7 +68,8 @@ class Waitable:
 
     def _wait(self, timeout: float | None) -> bool:
         """Block until ready; False when `timeout` seconds passed before."""
-        self._check_thread()
+        if get_hub() is not self._hub:
+            self._check_thread()
         handled = handling.get()
         if handled is None:
             if timeout is None:

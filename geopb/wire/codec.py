@@ -123,10 +123,8 @@ class Decoder:
         except BaseException as error:
             self._renew()
             raise _refusal(error) from None
-        behind = len(body) - file.tell()
-        if behind:
-            self._renew()
-            raise DecodeRefused(f"{behind} bytes behind the message")
+        if file.tell() != len(body):
+            raise self._surplus(len(body) - file.tell())
         return value
 
     def _decode_large(self, body: bytes) -> Any:
@@ -142,13 +140,16 @@ class Decoder:
         finally:
             if collecting:
                 gc.enable()
-        behind = len(body) - file.tell()
+        read = file.tell()
         # Do not keep a large body until the next one.
         file.__init__()  # type: ignore[misc]
-        if behind:
-            self._renew()
-            raise DecodeRefused(f"{behind} bytes behind the message")
+        if read != len(body):
+            raise self._surplus(len(body) - read)
         return value
+
+    def _surplus(self, count: int) -> DecodeRefused:
+        self._renew()
+        return DecodeRefused(f"{count} bytes behind the message")
 
 
 def _refusal(error: BaseException) -> BaseException:
@@ -197,9 +198,8 @@ class _Bounded:
         return len(data)
 
 
-def encode(message: Any) -> bytes:
-    """Encode `message`, of plain values known to be small."""
-    return dumps(message)
+#: Encodes a message of plain values known to be small: ``encode(message) -> bytes``.
+encode: Callable[[Any], bytes] = dumps
 
 
 def encode_within(message: Any, limit: int) -> bytes:

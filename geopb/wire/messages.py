@@ -9,6 +9,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import dataclass
+from typing import Any
 
 from geopb.errors import ProtocolError
 from geopb.failure.report import MAX_PARENTS, OS_ERROR_FIELDS, Report
@@ -110,25 +111,36 @@ def is_id(value: object) -> bool:
     return type(value) is int and 0 < value <= MAX_ID
 
 
-def check_call(message: list[object]) -> None:
-    """Refuse a call of the wrong shape.
+#: Question or None, target, name, args, kwargs, options.
+Call = tuple[int | None, int, str, list[Any], dict[str, Any], dict[Any, Any]]
+
+
+def read_call(message: list[Any]) -> Call:
+    """Return what a call asks; refuse one of the wrong shape.
 
     ``[CALL, question or null, target, name, args, kwargs?, options?]``
     """
     count = len(message)
-    if count < 5:
+    if count == 5:
+        _, question, target, name, args = message
+        kwargs: dict[str, Any] = {}
+        options: dict[Any, Any] = {}
+    elif count > 5:
+        _, question, target, name, args, kwargs = message[:6]
+        options = message[6] if count > 6 else {}
+        if not _is_kwargs(kwargs) or type(options) is not dict:
+            raise _wrong("call", message)
+    else:
         raise _wrong("call", message)
-    _, question, target, name, args = message[:5]
-    if not (
-        ((type(question) is int and 0 < question <= MAX_ID) or question is None)
+    if (
+        (question is None or (type(question) is int and 0 < question <= MAX_ID))
         and type(target) is int
         and 0 <= target <= MAX_ID
         and type(name) is str
         and type(args) is list
-        and (count == 5 or _is_kwargs(message[5]))
-        and (count <= 6 or type(message[6]) is dict)
     ):
-        raise _wrong("call", message)
+        return question, target, name, args, kwargs, options
+    raise _wrong("call", message)
 
 
 def read_answer(message: list[object]) -> tuple[int, object]:
@@ -138,9 +150,14 @@ def read_answer(message: list[object]) -> tuple[int, object]:
     levels down.
     """
     if len(message) >= 3:
-        _, question, values = message[:3]
-        if is_id(question) and type(values) is list and len(values) == 1:
-            return question, values[0]  # type: ignore[return-value]
+        question, values = message[1], message[2]
+        if (
+            type(question) is int
+            and 0 < question <= MAX_ID
+            and type(values) is list
+            and len(values) == 1
+        ):
+            return question, values[0]
     raise _wrong("answer", message)
 
 

@@ -222,7 +222,7 @@ class Side:
 
     def take(self) -> bytes:
         """Return all that may be sent now; the host must have been told of it."""
-        taken = b"".join(iter(self.broker.post.take, b""))
+        taken = b"".join(iter(self.broker.post.outbox.take, b""))
         if taken:
             assert self._woken, "bytes wait that the host was not told of"
         self._woken = False

@@ -77,7 +77,7 @@ def test_both_ways_at_once() -> None:
 def test_small_calls_pass_large_ones() -> None:
     with joined() as pair:
         pair.a.ask("take", b"x" * 10_000_000)
-        pair.b.receive(pair.a.broker.post.take())
+        pair.b.receive(pair.a.broker.post.outbox.take())
 
         pair.a.ask("take", "small")
         pair.deliver()
@@ -103,7 +103,7 @@ def test_a_message_over_the_peer_s_limit_is_refused_at_the_sender() -> None:
 def test_references_in_a_message_with_bulk_are_counted_when_it_is_announced() -> None:
     with joined() as pair:
         pair.a.ask("take", Thing(), b"x" * 1_000_000)
-        pair.b.receive(pair.a.broker.post.take())
+        pair.b.receive(pair.a.broker.post.outbox.take())
 
         assert pair.b.desk.taken == []
         assert pair.b.broker.statistics()["imports"] == 1
@@ -258,7 +258,7 @@ def test_many_bulks_in_one_message_arrive_or_fail_their_call_alone() -> None:
         answer = pair.a.ask("take", [b"x" * 32_768] * 5000)
 
         if not answer.settled:
-            pair.feed(pair.b, pair.a.broker.post.take())
+            pair.feed(pair.b, pair.a.broker.post.outbox.take())
         assert pair.b.error is None, pair.b.error
 
 

@@ -32,7 +32,7 @@ def made() -> tuple[Post, Sender]:
 
 
 def taken(post: Post) -> bytes:
-    return b"".join(iter(post.take, b""))
+    return b"".join(iter(post.outbox.take, b""))
 
 
 def test_the_host_is_woken_once_until_the_bytes_are_taken() -> None:

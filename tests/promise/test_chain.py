@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import contextvars
 import decimal
+import gc
 import weakref
 from collections.abc import Callable
 from typing import Any
@@ -936,3 +937,18 @@ def test_call_counts_as_looking_at_the_failure() -> None:
 
     called.wait(5)
     assert isinstance(called.exception, Boom)
+
+
+def test_promise_is_collected_at_once_when_its_calls_are_sent() -> None:
+    promise = pb.succeed(FakeReference())
+    promise.callRemote("echo").get(timeout=5)
+    turns()
+    gone = weakref.ref(promise)
+
+    gc.disable()
+    try:
+        del promise
+
+        assert gone() is None
+    finally:
+        gc.enable()

@@ -1,0 +1,55 @@
+"""Calls in: sending the answers to what the peer has asked.
+
+Never runs a method: the host does. Never fails itself: a value that may not cross
+becomes the failure that the peer is told. Called by the broker (refusals) and the host.
+"""
+
+from __future__ import annotations
+
+from geopb.broker.calls import IncomingCall
+from geopb.broker.post import Post
+from geopb.errors import over_limit
+from geopb.failure import report_of
+from geopb.limits import Limits
+from geopb.wire import messages
+
+#: Refusals come from the reader, which never waits: so many times the high-water mark
+#: of unsent bytes, and the peer is not reading.
+_UNREAD_REFUSALS = 2
+
+
+class Answering:
+    """The answers of this side."""
+
+    def __init__(self, post: Post, limits: Limits) -> None:
+        self._post = post
+        self._limits = limits
+
+    def answer(self, call: IncomingCall, value: object) -> None:
+        """Answer a call with a result, or with why that may not cross."""
+        if call.question is None or self._post.closed:
+            return
+        try:
+            self._post.send_values([messages.ANSWER, call.question], (value,))
+        except Exception as error:
+            self.fail(call, error)
+
+    def fail(
+        self, call: IncomingCall, error: BaseException, traceback: str | None = None
+    ) -> None:
+        """Answer a call with an exception, and a traceback; never fails itself."""
+        if call.question is not None and not self._post.closed:
+            self._post.send_report(call.question, report_of(error, traceback))
+
+    def refuse(self, question: int | None, error: Exception) -> None:
+        """Answer a call that is not run.
+
+        Raises:
+            LimitExceeded: The peer makes them and takes no answers: end it.
+        """
+        limit = _UNREAD_REFUSALS * self._limits.max_unsent_bytes
+        unsent = self._post.outbox.unsent
+        if unsent > limit:
+            raise over_limit("max_unsent_bytes", limit, "answers", unsent)
+        if question is not None:
+            self._post.send_report(question, report_of(error))
