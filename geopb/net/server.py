@@ -189,8 +189,8 @@ def refuse_tls(address: Address, ssl_context: Any) -> None:
 def _close(connection: Connection, until: float | None) -> None:
     """Close a connection when its calls are done, or `until` has passed."""
     _wait_until_quiet(connection, until)
-    # Those that stop the server are answered in any case.
-    connection.service.wait_until_no_stopper()
+    # Those that stop the server are answered in any case, if their client reads.
+    connection.service.wait_until_no_stopper(_FLUSH)
     left = _FLUSH if until is None else max(_LEAST_FLUSH, until - monotonic())
     connection.close("the server is stopping", min(left, _FLUSH))
 

@@ -98,9 +98,9 @@ class Service:
             lambda: self.running + len(self._held) <= len(self.stoppers), timeout
         )
 
-    def wait_until_no_stopper(self) -> None:
-        """Block until those that stop the server are answered."""
-        self._wait_until(lambda: not self.stoppers, None)
+    def wait_until_no_stopper(self, timeout: float) -> None:
+        """Block until those that stop the server are answered, or `timeout`."""
+        self._wait_until(lambda: not self.stoppers, timeout)
 
     def _wait_until(self, true: Callable[[], bool], timeout: float | None) -> None:
         if not true():
@@ -154,8 +154,11 @@ class Service:
 
     def _answer(self, call: IncomingCall, value: Any) -> None:
         interruption = self._wait_for_bytes() if self._gate.flooded() else None
-        self._broker.answer(call, value)
-        self._done(call)
+        try:
+            self._broker.answer(call, value)
+        finally:
+            # Ctrl-C may strike in the send.
+            self._done(call)
         if interruption is not None:
             _pass_on(interruption)
 
@@ -167,8 +170,10 @@ class Service:
         if trace is None and (unexpected or self._options.unsafe_tracebacks):
             trace = format_traceback(error)
         told = trace if self._options.unsafe_tracebacks else None
-        self._broker.fail(call, error, told)
-        self._done(call)
+        try:
+            self._broker.fail(call, error, told)
+        finally:
+            self._done(call)
         # Last: whatever a log handler does, the peer has its answer.
         try:
             if unexpected:

@@ -138,28 +138,30 @@ class Writer:
         so much that the peer should begin with it: it cannot be interrupted here.
         """
         sent = 0
-        while not (self._busy or self._closed):
-            data = self._outgoing.take()
-            if not data:
-                break
-            try:
-                count = self._send(data)
-            except BlockingIOError:
-                count = 0
-            except OSError as error:
-                self._broken(error)
-                return
-            except BaseException:
-                self._broken(_interrupted())
-                raise
-            if count < len(data):
-                self._left = memoryview(data)[count:]
-            elif not self._outgoing.more:
-                break
-            sent += count
-            if self._left is not None or sent > _AT_ONCE:
-                self._busy = True
-                self._pool.submit_function(self._send_waiting)
+        try:
+            while not (self._busy or self._closed):
+                data = self._outgoing.take()
+                if not data:
+                    break
+                try:
+                    count = self._send(data)
+                except BlockingIOError:
+                    count = 0
+                if count < len(data):
+                    self._left = memoryview(data)[count:]
+                elif not self._outgoing.more:
+                    break
+                sent += count
+                if self._left is not None or sent > _AT_ONCE:
+                    self._busy = True
+                    self._pool.submit_function(self._send_waiting)
+        except OSError as error:
+            self._broken(error)
+            return
+        except BaseException:
+            # Ctrl-C: bytes were taken, and perhaps some of them sent.
+            self._broken(_interrupted())
+            raise
         if self._producers.waited_for and not self._closed:
             self._producers.let_in()
         if self._flushed and not self._busy:

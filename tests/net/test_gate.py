@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import logging
 from time import monotonic
 from typing import Any
 
@@ -9,6 +10,7 @@ import gevent
 import pytest
 
 import geopb as pb
+from geopb.net import gate
 from tests.conftest import Pair
 from tests.net.roots import Doing, Holding, root_of
 from tests.support import client_connection, eventually, turns
@@ -21,7 +23,7 @@ class Mutual(pb.Referenceable):
         if not depth:
             return 1
         calls = [other.callRemote("nest", self, depth - 1, width) for _ in range(width)]
-        return 1 + sum(pb.gather(calls).get(timeout=20))
+        return 1 + int(sum(pb.gather(calls).get(timeout=20)))
 
 
 class MutualRoot(pb.Root):
@@ -189,6 +191,75 @@ def test_a_call_in_a_handler_is_sent_though_the_limit_is_reached(pair: Pair) -> 
     assert chained.get(timeout=5) == "in a handler"
     root.go.set()
     pb.gather([held, held_too]).get(timeout=5)
+
+
+# -- a long wait -----------------------------------------------------------------------
+
+
+def long_waits(records: list[logging.LogRecord]) -> list[logging.LogRecord]:
+    return [each for each in records if "has waited" in each.getMessage()]
+
+
+def test_a_call_that_waits_long_for_room_is_logged_once(
+    pair: Pair, geopb_log: list[logging.LogRecord], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(gate, "_LONG_WAIT", 0.02)
+    root = Holding()
+    _, client = pair(root, max_pending_calls=2)
+    remote = root_of(client)
+    held = [remote.callRemote("hold", number) for number in range(2)]
+    eventually(lambda: len(root.started) == 2)
+    waiting = gevent.spawn(remote.callRemote, "hold", 2)
+    eventually(lambda: long_waits(geopb_log))
+
+    # Another one, for much longer: both have had time for more lines than one.
+    with pytest.raises(gevent.Timeout), gevent.Timeout(0.07):
+        remote.callRemote("hold", "never")
+    eventually(lambda: len(long_waits(geopb_log)) > 1)
+    turns()
+
+    lines = [each.getMessage() for each in long_waits(geopb_log)]
+    assert lines == 2 * [
+        "a call has waited 0.02 s for room: the peer runs 2 calls of ours "
+        "(max_pending_calls), 0 bytes are unsent"
+    ]
+    assert {each.levelno for each in long_waits(geopb_log)} == {logging.WARNING}
+    root.go.set()
+    held.append(waiting.get(timeout=5))
+    assert pb.gather(held).get(timeout=5) == [0, 1, 2]
+
+
+def test_calls_that_wait_no_longer_are_not_logged(
+    pair: Pair, geopb_log: list[logging.LogRecord], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """One was let in, one timed out, one was killed; the last is behind them all."""
+    monkeypatch.setattr(gate, "_LONG_WAIT", 0.05)
+    root = Holding()
+    _, client = pair(root, max_pending_calls=1)
+    remote = root_of(client)
+    held = [remote.callRemote("hold", "first")]
+    let_in = gevent.spawn(remote.callRemote, "hold", "let in")
+    killed = gevent.spawn(remote.callRemote, "hold", "killed")
+    turns()
+    with pytest.raises(gevent.Timeout), gevent.Timeout(0.001):
+        remote.callRemote("hold", "timed out")
+    killed.kill(timeout=5)
+    root.go.set()
+    held.append(let_in.get(timeout=5))
+    pb.gather(held).get(timeout=5)
+    assert not long_waits(geopb_log)
+
+    root.go.clear()
+    held.append(remote.callRemote("hold", "second"))
+    last = gevent.spawn(remote.callRemote, "hold", "last")
+    eventually(lambda: long_waits(geopb_log))
+    turns()
+
+    assert len(long_waits(geopb_log)) == 1
+    root.go.set()
+    held.append(last.get(timeout=5))
+    pb.gather(held).get(timeout=5)
+    assert root.started == ["first", "let in", "second", "last"]
 
 
 # -- bytes -----------------------------------------------------------------------------
