@@ -15,6 +15,15 @@ from gevent import get_hub
 
 import geopb as pb
 from geopb.net.connection import Connection
+
+# pytest finds them by itself where geopb is installed, and here also where it is not.
+from geopb.testing.plugin import (  # noqa: F401 (fixtures)
+    pb_clock,
+    pb_link,
+    pb_pair,
+    pb_proxy,
+    pb_server,
+)
 from geopb.workers import Worker
 from tests.support import SOON, TABLES, collect, eventually, turns
 

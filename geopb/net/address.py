@@ -10,6 +10,7 @@ import errno
 import os
 import re
 import stat
+from collections.abc import Callable
 from dataclasses import dataclass
 from ipaddress import ip_address
 from typing import Any
@@ -32,16 +33,21 @@ class Address:
     """Where a server is: a host and port, or the path of a Unix socket.
 
     ``str()`` of it is text that `parse` accepts.
+
+    Attributes:
+        opener: Returns a connected socket, where there is no address to connect to:
+            `geopb.testing` has a server in memory. Such a one is made, never parsed.
     """
 
     scheme: str
     host: str = ""
     port: int = 0
     path: str = ""
+    opener: Callable[[], socket.socket] | None = None
 
     def __str__(self) -> str:
-        if self.scheme == "unix":
-            return f"unix://{self.path}"
+        if self.path:
+            return f"{self.scheme}://{self.path}"
         host = f"[{self.host}]" if ":" in self.host else self.host
         prefix = "tls://" if self.scheme == "tls" else ""
         return f"{prefix}{host}:{self.port}"
@@ -57,7 +63,7 @@ class Address:
             return self.host != "localhost"
 
 
-def parse(address: AddressLike) -> Address:
+def parse(address: AddressLike | Address) -> Address:
     """Read an address in one of its forms.
 
     They are ``"host:port"``, ``"tcp://..."``, ``"tls://..."``, ``"unix:///path"`` and
@@ -66,6 +72,8 @@ def parse(address: AddressLike) -> Address:
     Raises:
         ValueError: It is none of these; the text is repeated.
     """
+    if isinstance(address, Address):
+        return address
     if isinstance(address, tuple):
         return _parse_pair(address)
     if not isinstance(address, str):
@@ -113,6 +121,8 @@ def _check_six(host: str, address: object) -> None:
 
 def open_socket(address: Address) -> socket.socket:
     """Connect to `address`; blocks. Raises what the system raises."""
+    if address.opener is not None:
+        return address.opener()
     if address.scheme == "unix":
         connected = socket.socket(socket.AF_UNIX, socket.SOCK_STREAM)
         try:

@@ -15,7 +15,10 @@ from tests.examples.programs import ROOT, Program, code_blocks, run
 
 README = ROOT / "README.md"
 TUTORIAL = ROOT / "docs" / "tutorial.md"
+TESTING = ROOT / "docs" / "testing.md"
 OPTIONS = ROOT / "docs" / "options.md"
+#: Below this heading a page has tests and not a program.
+WITH_PYTEST = "\n## With pytest\n"
 
 
 @pytest.mark.slow
@@ -47,17 +50,19 @@ def test_the_readme_opens_with_the_two_commands() -> None:
     ]
 
 
-@pytest.mark.parametrize("page", [README, TUTORIAL, OPTIONS])
+@pytest.mark.parametrize("page", [README, TUTORIAL, TESTING, OPTIONS])
 def test_the_files_that_a_page_links_to_exist(page: Path) -> None:
     links = re.findall(r"\]\(([^)#:]+)(?:#[^)]*)?\)", page.read_text())
 
     assert [link for link in links if not (page.parent / link).exists()] == []
 
 
-def test_the_tutorial_prints_what_it_shows() -> None:
+@pytest.mark.parametrize("page", [TUTORIAL, TESTING], ids=lambda page: page.stem)
+def test_a_page_prints_what_it_shows(page: Path) -> None:
     """Its blocks are one program, read from top to bottom; output follows its code."""
+    program = page.read_text().partition(WITH_PYTEST)[0]
     blocks = re.findall(
-        r"^```(python|text)\n(.*?)^```$", TUTORIAL.read_text(), re.MULTILINE | re.DOTALL
+        r"^```(python|text)\n(.*?)^```$", program, re.MULTILINE | re.DOTALL
     )
     namespace: dict[str, object] = {"__name__": "__main__"}
     printed = io.StringIO()
@@ -67,7 +72,7 @@ def test_the_tutorial_prints_what_it_shows() -> None:
         for position, (language, text) in enumerate(blocks):
             if language == "python":
                 with contextlib.redirect_stdout(printed):
-                    code = compile(text, f"tutorial.md, block {position}", "exec")
+                    code = compile(text, f"{page.name}, block {position}", "exec")
                     exec(code, namespace)  # noqa: S102 (our own page)
             else:
                 assert printed.getvalue() == text
@@ -80,6 +85,20 @@ def test_the_tutorial_prints_what_it_shows() -> None:
             elif isinstance(value, pb.PBServer):
                 value.stop(0)
     assert printed.getvalue() == ""
+
+
+@pytest.mark.slow
+def test_the_tests_on_the_testing_page_pass(tmp_path: Path) -> None:
+    _, _, shown = TESTING.read_text().partition(WITH_PYTEST)
+    (code,) = re.findall(r"^```python\n(.*?)^```$", shown, re.MULTILINE | re.DOTALL)
+    (tmp_path / "test_shop.py").write_text(code)
+    (tmp_path / "pytest.ini").write_text("[pytest]\nfilterwarnings = error\n")
+    # Named, for where geopb is importable and not installed.
+    (tmp_path / "conftest.py").write_text("from geopb.testing.plugin import *\n")
+
+    ended = run("-m", "pytest", "-q", "-p", "no:cacheprovider", tmp_path)
+
+    assert "3 passed" in ended.stdout, ended.stdout + ended.stderr
 
 
 def options_page() -> dict[str, str]:

@@ -14,7 +14,7 @@ from typing import Any
 import pytest
 
 import geopb as pb
-from geopb.net.address import Address, parse
+from geopb.net.address import Address, open_socket, parse
 from tests.conftest import Serve
 from tests.net.roots import Doing, root_of
 
@@ -272,3 +272,16 @@ def test_tls_is_refused_rather_than_left_out(address: str) -> None:
     ):
         with pytest.raises(NotImplementedError, match="TLS"):
             use(address)
+
+
+def test_an_address_may_bring_its_own_way_to_a_socket() -> None:
+    ours, theirs = socket.socketpair()
+    address = Address("memory", path="here", opener=lambda: ours)
+
+    assert parse(address) is address
+    assert open_socket(address) is ours
+    assert str(address) == "memory://here"
+    with pytest.raises(ValueError, match="no address"):
+        parse(str(address))
+    ours.close()
+    theirs.close()
