@@ -70,7 +70,6 @@ class Lane:
         self._delay = 0.0
         self._split: int | None = None
         self._queue: deque[tuple[float, memoryview | Ending]] = deque()
-        self._last_due = 0.0
         self._cancel: Callable[[], None] | None = None
         #: What comes from the sender is lost.
         self._dropping = False
@@ -100,7 +99,7 @@ class Lane:
         """Deliver at most `size` bytes at once; None for any number.
 
         One piece each turn of the loop, so that a receiver that reads gets each one by
-        itself.
+        itself (with gevent's usual loop: with libuv some meet on the way).
         """
         if size is not None and not size >= 1:
             raise ValueError(f"a piece has 1 or more bytes, not {size!r}")
@@ -225,8 +224,8 @@ class Lane:
         self._link.close_if_finished()
 
     def _append(self, item: memoryview | Ending) -> None:
-        self._last_due = max(self._last_due, self._time.now() + self._delay)
-        self._queue.append((self._last_due, item))
+        # One that is due earlier waits behind those before it.
+        self._queue.append((self._time.now() + self._delay, item))
         self._schedule()
 
     # -- to the target -----------------------------------------------------------------

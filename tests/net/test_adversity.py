@@ -10,11 +10,11 @@ from typing import Any
 
 import gevent
 import pytest
-from gevent import socket
 
 import geopb as pb
+from geopb import testing
 from tests.net.roots import Doing, Holding, root_of
-from tests.support import client_connection, eventually, turns
+from tests.support import eventually, turns
 
 Pair = Callable[..., tuple[pb.PBServer, pb.PBClientFactory]]
 
@@ -24,11 +24,12 @@ class Two(pb.Referenceable):
         return len(value)
 
 
-def test_a_call_made_while_the_line_breaks_ends(pair: Pair, geopb_log: Any) -> None:
-    _, client = pair(Doing())
-    remote = root_of(client)
-    raw: Any = client_connection(client)._sock
-    raw._sock.shutdown(socket.SHUT_WR)
+def test_a_call_made_while_the_line_breaks_ends(
+    pb_pair: Callable[..., testing.Pair], geopb_log: Any
+) -> None:
+    linked = pb_pair(Doing())
+    remote = root_of(linked.client)
+    linked.link.reset()
 
     promises: list[Any] = []
     with pytest.raises(pb.DeadReferenceError):

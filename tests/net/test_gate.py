@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import logging
-from time import monotonic
+from collections.abc import Callable
 from typing import Any
 
 import gevent
@@ -11,9 +11,13 @@ import pytest
 
 import geopb as pb
 from geopb.net import gate
+from geopb.testing import Pair as InMemory
+from geopb.testing import settle
 from tests.conftest import Pair
 from tests.net.roots import Doing, Holding, root_of
 from tests.support import client_connection, eventually, turns
+
+LinkedPair = Callable[..., InMemory]
 
 
 class Mutual(pb.Referenceable):
@@ -305,33 +309,39 @@ def test_small_calls_pass_between_large_bytes(pair: Pair) -> None:
     assert len(large.get(timeout=20)) == 32 * 1024 * 1024
 
 
-def test_a_caller_waits_while_too_many_bytes_are_unsent(pair: Pair) -> None:
-    _, client = pair(Doing(), client_options={"max_unsent_bytes": 1_000_000})
-    remote = root_of(client)
-    connection = client_connection(client)
-    most = 0
+def test_a_caller_waits_while_too_many_bytes_are_unsent(pb_pair: LinkedPair) -> None:
+    pair = pb_pair(Doing(), client_options={"max_unsent_bytes": 1_000_000})
+    remote = root_of(pair.client)
+    connection = client_connection(pair.client)
+    promises: list[Any] = []
 
-    promises = []
-    for _ in range(50):
-        promises.append(remote.callRemote("echo", bytes(200_000)))
-        most = max(most, connection.statistics()["unsent"])
+    def call_on() -> None:
+        while len(promises) < 50:
+            promise = remote.callRemote("echo", bytes(200_000))
+            promises.append(promise)
 
-    assert most <= 1_300_000
-    pb.gather(promises).get(timeout=20)
+    pair.link.to_server.stall()
+    calling = gevent.spawn(call_on)
+    settle()
+    sent = len(promises)
+    assert 1_000_000 < connection.statistics()["unsent"] <= 1_300_000
+    settle()
+    assert len(promises) == sent
+    pair.link.resume()
+    calling.get(timeout=20)
+
+    assert len(pb.gather(promises).get(timeout=20)) == 50
 
 
-def test_a_caller_may_time_out_while_large_bytes_leave(pair: Pair) -> None:
+def test_a_caller_may_time_out_while_large_bytes_leave(pb_pair: LinkedPair) -> None:
     """A timeout that strikes while bytes leave never leaves half a message."""
-    _, client = pair(Doing())
-    remote = root_of(client)
-    started = monotonic()
-    timed_out = 0
-    while monotonic() - started < 0.3:
-        try:
-            with gevent.Timeout(0.001):
-                remote.callRemote("echo", bytes(1_000_000)).get()
-        except gevent.Timeout:
-            timed_out += 1
+    pair = pb_pair(Doing())
+    remote = root_of(pair.client)
 
-    assert timed_out
+    for number in range(10):
+        pair.link.to_server.stall()
+        with pytest.raises(gevent.Timeout), gevent.Timeout(0.001):
+            remote.callRemote("echo", bytes([number]) * 1_000_000).get()
+        pair.link.to_server.resume()
+
     assert remote.callRemote("echo", b"whole" * 100_000).get(timeout=20)

@@ -200,6 +200,10 @@ def test_a_lane_takes_a_window_of_bytes_and_no_more(
     settle()
     assert WINDOW_BYTES <= link.to_server.in_flight < WINDOW_BYTES + 65536
     assert not sending.ready()
+    link.stall()
+    link.resume()
+    settle()
+    assert link.to_server.in_flight < WINDOW_BYTES + 65536
     pb_clock.advance(4)
 
     assert sending.ready()

@@ -6,6 +6,7 @@ from __future__ import annotations
 
 import logging
 from collections.abc import Callable
+from time import monotonic
 from typing import Any
 
 import gevent
@@ -92,8 +93,10 @@ def test_leaving_delivers_what_is_queued_and_ends_both_sides() -> None:
         for number in range(50):
             remote.callRemoteOnly("do", number)
         remote.callRemoteOnly("do", b"x" * 300_000)
+        served = pair.server_connection
 
     assert seen == [*range(50), b"x" * 300_000]
+    assert str(served.lost).endswith("closed the connection: closed")
     assert pair.server.connections == frozenset()
     assert pair.link.closed
     with pytest.raises(pb.DeadReferenceError):
@@ -108,7 +111,9 @@ def test_what_a_link_holds_back_is_lost_when_the_pair_is_closed() -> None:
         pair.link.stall()
         remote.callRemoteOnly("do", 1)
         promise = remote.callRemote("echo", b"x" * 1_000_000)
+        started = monotonic()
 
+    assert monotonic() - started < 4  # what is queued has 5 s to leave
     assert isinstance(promise.exception, pb.PBConnectionLost)
     assert seen == []
 
