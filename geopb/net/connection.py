@@ -34,6 +34,7 @@ from geopb.net.gate import Gate
 from geopb.net.options import Options
 from geopb.net.service import Service
 from geopb.net.sockets import prepare, raw, readable_refusal
+from geopb.net.watch import Watch
 from geopb.net.writer import Writer
 from geopb.promise.promise import Answer, Promise
 from geopb.text import safe_str
@@ -93,7 +94,8 @@ class Connection:
         )
         self._gate = Gate(self.broker)
         outbox = self.broker.post.outbox
-        self._writer = Writer(sock, outbox, self._write_failed, self._gate)
+        self._watch = Watch(sock, peer, options.limits.keepalive, self._broken)
+        self._writer = Writer(sock, outbox, self._broken, self._gate, self._watch)
         #: For the broker: bytes wait to be sent at the end of this turn of the loop;
         #: and so many that they are to be sent now.
         self.wake = self._writer.wake
@@ -158,7 +160,8 @@ class Connection:
         except (ProtocolError, LimitExceeded) as error:
             return self._violated(error)
         except OSError as error:
-            return PBConnectionLost(f"the connection to {self.peer} broke: {error}")
+            # At once: there is nobody to send the rest to.
+            return self._broken(error)
 
     def _feed_broker(self) -> Exception:
         """Feed the broker whenever there are bytes, to the end."""
@@ -218,8 +221,11 @@ class Connection:
         _log.warning("%s (handshake_timeout)", text)
         self._end(TimeoutError(f"{text} (handshake_timeout): is it a geopb server?"))
 
-    def _write_failed(self, error: OSError) -> None:
-        self._end(PBConnectionLost(f"the connection to {self.peer} broke: {error}"))
+    def _broken(self, error: OSError) -> Exception:
+        """End a connection on which reading or writing failed; return why it ended."""
+        if self.lost is None:
+            self._end(self._watch.explain(error))
+        return self.lost or error
 
     def _end(self, lost: Exception, *, quiet: bool = False) -> None:
         """End once: fail the pending, then tell the watchers. Does not switch."""

@@ -11,6 +11,8 @@ from gevent import socket
 
 #: Probes that the kernel sends to a silent link before it gives it up.
 _PROBES = 3
+#: Seconds, the longest `keepalive`: the kernel's numbers end at some 36 hours.
+LONGEST = 100_000.0
 
 
 def prepare(sock: socket.socket, keepalive: float) -> None:
@@ -18,15 +20,20 @@ def prepare(sock: socket.socket, keepalive: float) -> None:
 
     The kernel decides whether the link is dead: its probes are answered by the peer's
     kernel, however busy the peer is. A link that is gone, or a peer that takes no
-    bytes while some wait, ends within `keepalive` seconds.
+    bytes while some wait, ends within `keepalive` seconds. The kernel counts whole
+    seconds: a silent link that is gone is noticed after two at the earliest.
     """
     if sock.family == socket.AF_UNIX:
         return
     # One small message a turn must not wait for the last one's receipt.
     sock.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
     sock.setsockopt(socket.SOL_SOCKET, socket.SO_KEEPALIVE, 1)
-    between = max(1, int(keepalive / (_PROBES + 1)))
-    _set_where_known(sock, "TCP_KEEPIDLE", between)
+    # The last probe is due when `keepalive` is over: the kernel looks at the time that
+    # has passed only when it is about to send one.
+    keepalive = min(keepalive, LONGEST)
+    between = max(1, int(keepalive) // (_PROBES + 1))
+    before = max(1, int(keepalive) - _PROBES * between)
+    _set_where_known(sock, "TCP_KEEPIDLE", before)
     _set_where_known(sock, "TCP_KEEPINTVL", between)
     _set_where_known(sock, "TCP_KEEPCNT", _PROBES)
     _set_where_known(sock, "TCP_USER_TIMEOUT", max(1, int(keepalive * 1000)))

@@ -17,6 +17,7 @@ from gevent import get_hub, socket
 from gevent.event import Event
 
 from geopb.net.sockets import raw
+from geopb.net.watch import Watch
 from geopb.workers import interrupt_main, worker_pool
 
 #: Bytes that the hub sends in one go before it hands over to a worker, so that
@@ -52,6 +53,7 @@ class Writer:
         outgoing: What is to be sent.
         failed: Called once with the error when the socket is broken.
         producers: Told when bytes that waited have been sent.
+        watch: Told when bytes are on their way, and whether the kernel takes them.
     """
 
     __slots__ = (
@@ -67,20 +69,23 @@ class Writer:
         "_producers",
         "_send",
         "_sock",
+        "_watch",
     )
 
     def __init__(
         self,
         sock: socket.socket,
         outgoing: Outgoing,
-        failed: Callable[[OSError], None],
+        failed: Callable[[OSError], object],
         producers: Producers,
+        watch: Watch,
     ) -> None:
         self._sock = sock
         self._send = raw(sock).send
         self._outgoing = outgoing
         self._failed = failed
         self._producers = producers
+        self._watch = watch
         self._loop: Any = get_hub().loop
         self._callback = self.send_at_once
         self._pool = worker_pool()
@@ -124,6 +129,7 @@ class Writer:
         if self._closed:
             return
         self._closed = True
+        self._watch.stop()
         self._all_sent()
         try:
             self._sock.shutdown(socket.SHUT_RDWR)
@@ -138,6 +144,7 @@ class Writer:
         so much that the peer should begin with it: it cannot be interrupted here.
         """
         sent = 0
+        watch = self._watch
         try:
             while not (self._busy or self._closed):
                 data = self._outgoing.take()
@@ -147,6 +154,8 @@ class Writer:
                     count = self._send(data)
                 except BlockingIOError:
                     count = 0
+                if not watch.on:
+                    watch.begin()
                 if count < len(data):
                     self._left = memoryview(data)[count:]
                 elif not self._outgoing.more:
@@ -176,9 +185,8 @@ class Writer:
                 self._left = None
                 if not data:
                     break
-                self._sock.sendall(data)
+                sent += self._send_all(data)
                 self._producers.let_in()
-                sent += len(data)
                 if sent > _AT_ONCE:
                     sent = 0
                     gevent.sleep(0)
@@ -193,6 +201,22 @@ class Writer:
         finally:
             self._busy = False
             self._all_sent()
+
+    def _send_all(self, data: bytes | memoryview) -> int:
+        """Send `data`, waiting for the kernel; return its length."""
+        watch = self._watch
+        rest = memoryview(data)
+        watch.blocked = True
+        if not watch.on:
+            watch.begin()
+        try:
+            while rest:
+                count = self._sock.send(rest)
+                watch.taken += count
+                rest = rest[count:]
+        finally:
+            watch.blocked = False
+        return len(data)
 
     def _all_sent(self) -> None:
         flushed, self._flushed = self._flushed, []

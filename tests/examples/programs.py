@@ -12,6 +12,7 @@ import re
 import signal
 import sys
 import tempfile
+from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Self
@@ -38,12 +39,15 @@ class Program:
 
     Args:
         arguments: A script and its arguments, or ``-c`` and code.
+        prefix: A command that runs it, by replacing itself.
     """
 
-    def __init__(self, *arguments: str | Path, cwd: Path = ROOT) -> None:
+    def __init__(
+        self, *arguments: str | Path, cwd: Path = ROOT, prefix: Sequence[str] = ()
+    ) -> None:
         self._stderr = tempfile.TemporaryFile()  # noqa: SIM115 (closed in __exit__)
         self._process = subprocess.Popen(
-            [sys.executable, *map(str, arguments)],
+            [*prefix, sys.executable, *map(str, arguments)],
             stdin=subprocess.DEVNULL,
             stdout=subprocess.PIPE,
             stderr=self._stderr,
