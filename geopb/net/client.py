@@ -1,25 +1,37 @@
 """Reaching a server: `PBClientFactory` and `connect`.
 
-Owns the making of a connection and the promises that wait for it. Called by users.
+Owns the promises of a root, and what is done after each connect. The making of
+connections is the lifecycle's. Called by users.
 """
 
 from __future__ import annotations
 
+import logging
+from collections.abc import Callable
+from functools import partial
 from types import TracebackType
 from typing import Any, Self
 
 import gevent
+from gevent import GreenletExit
 
 from geopb.errors import DeadReferenceError, PBConnectionLost
 from geopb.failure import Failure
-from geopb.net.address import Address, AddressLike, open_socket, parse
+from geopb.net.address import AddressLike, open_socket, parse
+from geopb.net.backoff import Backoff
 from geopb.net.connection import Connection
+from geopb.net.lifecycle import Lifecycle, Listener, State
 from geopb.net.lobby import GET_ROOT, LOBBY
-from geopb.net.options import read_options
+from geopb.net.options import read_client_options
 from geopb.net.server import refuse_tls
+from geopb.net.waiting_roots import WaitingRoots
 from geopb.promise.combine import fail
 from geopb.promise.promise import Promise, outcome
 from geopb.promise.waiting import Timeout
+from geopb.text import safe_str
+from geopb.workers import interrupt_main
+
+_log = logging.getLogger("geopb.client")
 
 
 class PBClientFactory:
@@ -32,35 +44,61 @@ class PBClientFactory:
         TypeError: There is no such option.
     """
 
+    #: Makes the waiting times of one `connect`.
+    _make_backoff: Callable[[], Backoff] = Backoff
+
     def __init__(self, **options: Any) -> None:
-        self._options = read_options(options)
-        self._connection: Connection | None = None
-        self._connecting: gevent.Greenlet[[Address], None] | None = None
+        self._options, self._own = read_client_options(options)
+        #: What followed the last `connect`.
+        self._life: Lifecycle | None = None
         #: Why there is no connection to be had; None before and while there is.
         self._over: Exception | None = None
-        #: Why the last attempt to connect failed.
+        #: Why the only attempt to connect failed.
         self._failed: Exception | None = None
-        self._waiting: list[Promise[Any]] = []
+        self._waiting = WaitingRoots()
         #: The answer to the first question, while the peer's hello is not in.
         self._first_root: Promise[Any] | None = None
-        self._up: Promise[Connection] = Promise()
+        self._up: Promise[None] = Promise()
+
+    @property
+    def state(self) -> State:
+        """``"connecting"``, ``"connected"``, ``"waiting"`` or ``"disconnected"``.
+
+        It is ``"connected"`` from the server's first message on, and ``"waiting"``
+        between two attempts of ``reconnect=True``; ``"disconnected"`` before `connect`,
+        after `disconnect` and, without ``reconnect``, after a failure.
+        """
+        return "disconnected" if self._life is None else self._life.state
+
+    @property
+    def last_failure(self) -> Exception | None:
+        """Why the last attempt failed, or the last connection ended by itself.
+
+        None where that never happened since `connect`. Being connected again does not
+        clear it.
+        """
+        return None if self._life is None else self._life.last_failure
 
     def connect(self, address: AddressLike, *, ssl_context: Any = None) -> Self:
         """Begin to connect, and return this factory. Does not block.
 
-        Whether it succeeds is told by what `getRootObject` returns.
+        Whether it succeeds is told by what `getRootObject` returns, and by `state`.
+        With ``reconnect=True`` it goes on until `disconnect`, through any failure.
 
         Raises:
             ValueError: `address` is none; the text is repeated.
-            RuntimeError: It is connected, or connecting, already.
+            RuntimeError: It is connected already, or tries to be.
         """
         parsed = parse(address)
         refuse_tls(parsed, ssl_context)
-        if self._connecting is not None:
-            raise RuntimeError("this factory is connected already")
-        self._failed = self._over = None
+        if self.state != "disconnected":
+            raise RuntimeError("this factory is connected already, or tries to be")
+        self._failed = self._over = self._first_root = None
         self._up = Promise()
-        self._connecting = gevent.spawn(self._run, parsed)
+        backoff = self._make_backoff() if self._own.reconnect else None
+        open_it = partial(open_socket, parsed)
+        listener = Listener(self._opened, self._connected, self._waits, self._over_now)
+        self._life = Lifecycle(open_it, str(parsed), self._options, listener, backoff)
         return self
 
     def getRootObject(self) -> Promise[Any]:
@@ -73,85 +111,102 @@ class PBClientFactory:
         system raises (``ConnectionRefusedError``, ``socket.gaierror``), with
         ``TimeoutError`` for a server that stays silent past ``handshake_timeout``,
         with `ProtocolError` for one that speaks something else, and with
-        `DeadReferenceError` after `disconnect`.
+        `DeadReferenceError` after `disconnect`. With ``reconnect=True`` none of these
+        but the last ends it: it waits until a connection is there.
         """
         promise: Promise[Any] = Promise()
+        connection = self._connection
         if self._failed is not None:
             promise.set_exception(self._failed)
         elif self._over is not None:
             promise.set_exception(_dead(self._over))
-        elif self._connection is None:
-            self._waiting.append(promise)
-        elif self._connection.up.ready():
-            promise.set(self._ask_root(self._connection))
+        elif connection is None or (self._own.reconnect and not _is_up(connection)):
+            self._waiting.add(promise)
+        elif connection.up.ready():
+            promise.set(self._ask_root(connection))
         else:
-            # One question until the peer has told how many it takes.
-            if self._first_root is None:
-                self._first_root = self._ask_root(self._connection)
-            promise.set(self._first_root)
+            promise.set(self._ask_first_root(connection))
         return promise
 
     def disconnect(self) -> None:
         """Send what is queued, for up to 5 s, and end the connection.
 
-        Blocks until it is done; may be called any number of times. Calls that are
-        pending then fail with `PBConnectionLost`, which is not logged.
+        Blocks until it is done; may be called any number of times, in any state: where
+        there is no connection, it ends the attempts at once. Calls that are pending
+        then fail with `PBConnectionLost`, which is not logged.
         """
-        connection, connecting = self._connection, self._connecting
+        life = self._life
+        if life is not None:
+            life.stop()
+        if self._life is not life or self.state != "disconnected":
+            # Somebody has connected it again meanwhile.
+            return
         lost = PBConnectionLost("disconnected")
-        if connection is not None:
-            connection.close()
-        else:
-            # Before the greenlet is ended: what waits fails with this.
-            self._ended(lost, quiet=True)
-        if connecting is not None and connecting is not gevent.getcurrent():
-            connecting.kill()
+        self._waiting.fail(Failure(lost, quiet=True))
         self._failed, self._over = None, lost
 
-    def _run(self, address: Address) -> None:
-        """Connect and read to the end: the greenlet of this connection."""
-        try:
-            sock = open_socket(address)
-        except Exception as error:
-            self._ended(error)
-            self._failed = error
-            return
-        connection = Connection(sock, str(address), self._options)
-        self._connection = connection
-        connection.up.rawlink(self._opened)
-        waiting, self._waiting = self._waiting, []
-        if waiting:
-            self._first_root = self._ask_root(connection)
-        for promise in waiting:
-            promise.set(self._first_root)
-        try:
-            connection.run()
-        finally:
-            if self._connection is connection:
-                lost = connection.lost or PBConnectionLost("the reader was killed")
-                self._ended(lost)
-                if connection.up.failed():
-                    self._failed = lost
+    # -- what the lifecycle tells ------------------------------------------------------
 
-    def _opened(self, up: Promise[Connection]) -> None:
-        # Not to be kept: it would keep the root.
+    def _opened(self, life: Lifecycle, connection: Connection) -> None:
+        """Ask for the root where it is wanted: the question goes with the hello."""
+        if life is self._life and len(self._waiting):
+            root = self._ask_first_root(connection)
+            if not self._own.reconnect:
+                self._waiting.give(root)
+
+    def _connected(self, life: Lifecycle, connection: Connection) -> None:
+        """Give the root to those that wait, then go on with what follows a connect."""
+        if life is not self._life:
+            return
+        root, self._first_root = self._first_root, None
+        if len(self._waiting):
+            self._waiting.give(root or self._ask_root(connection))
+        if not self._up.ready():
+            self._up.settle(None)
+        self._after_connect()
+
+    def _waits(self, life: Lifecycle) -> None:
+        """Have those that ask for the root wait for the next connection."""
+        if life is self._life:
+            self._first_root = None
+            self._waiting.forget_unwanted()
+
+    def _over_now(self, life: Lifecycle, lost: Exception, reached: bool) -> None:
+        """Fail those that wait: there will be no connection."""
+        if life is not self._life:
+            return
         self._first_root = None
-        self._up.settle(*outcome(up))
+        self._over = lost
+        if not reached and not life.stopping:
+            self._failed = lost
+        self._waiting.fail(Failure(lost, quiet=life.stopping))
+        if not self._up.ready():
+            self._up.settle(None, Failure(lost, quiet=True))
+
+    def _after_connect(self) -> None:
+        """Begin what is done after each connect; runs in the hub."""
+        if self._own.on_connect is not None:
+            gevent.spawn(_call_on_connect, self._own.on_connect, self)
+
+    # -- the root ----------------------------------------------------------------------
+
+    @property
+    def _connection(self) -> Connection | None:
+        return None if self._life is None else self._life.connection
+
+    def _ask_first_root(self, connection: Connection) -> Promise[Any]:
+        """Ask one question until the peer has told how many it takes."""
+        if self._first_root is None:
+            self._first_root = self._ask_root(connection)
+            # Whoever wants it looks at its failure; perhaps nobody does any more.
+            self._first_root.rawlink(outcome)
+        return self._first_root
 
     def _ask_root(self, connection: Connection) -> Promise[Any]:
         try:
             return connection.call(LOBBY, GET_ROOT, (), {})
         except DeadReferenceError as error:
             return fail(error)
-
-    def _ended(self, lost: Exception, *, quiet: bool = False) -> None:
-        self._connection = self._connecting = None
-        self._over = lost
-        waiting, self._waiting = self._waiting, []
-        for promise in waiting:
-            promise.settle(None, Failure(lost, quiet=quiet))
-        if not self._up.ready():
-            self._up.settle(None, Failure(lost, quiet=True))
 
     def _wait_until_up(self, timeout: float | None) -> None:
         self._up.get(timeout=timeout)
@@ -169,10 +224,13 @@ class PBClientFactory:
         self.disconnect()
 
     def __repr__(self) -> str:
-        if self._connection is not None:
-            return f"<PBClientFactory {self._connection!r}>"
-        state = "connecting" if self._connecting is not None else "not connected"
-        return f"<PBClientFactory {state}>"
+        state, failure = self.state, self.last_failure
+        if state == "connected":
+            return f"<PBClientFactory connected, {self._connection!r}>"
+        if failure is None:
+            return f"<PBClientFactory {state}>"
+        text = safe_str(failure, 200)
+        return f"<PBClientFactory {state}, after {type(failure).__name__}: {text}>"
 
 
 def connect(
@@ -188,23 +246,26 @@ def connect(
         address: As for `serve`.
         ssl_context: TLS is not there yet: anything but None is refused.
         timeout: Seconds to wait for the server's greeting; None waits until
-            ``handshake_timeout``.
+            ``handshake_timeout``, and with ``reconnect=True`` for ever.
         options: As for `PBClientFactory`.
 
     Raises:
         OSError: What the system raises, ``ConnectionRefusedError`` first.
         ProtocolError: The server speaks something else.
-        Timeout: Not within `timeout`.
+        Timeout: Not within `timeout`. With ``reconnect=True`` this is the only one: it
+            goes on trying until then, and the cause is the last attempt's failure.
     """
     client = PBClientFactory(**options)
     client.connect(address, ssl_context=ssl_context)
     try:
         client._wait_until_up(timeout)
     except Timeout:
+        failure = client.last_failure
         client.disconnect()
-        raise Timeout(
-            timeout, f"no geopb connection to {address} within {timeout} s"
-        ) from None
+        text = f"no geopb connection to {address} within {timeout} s"
+        if failure is not None:
+            text += f"; the last attempt failed: {safe_str(failure, 500)}"
+        raise Timeout(timeout, text) from failure
     except BaseException:
         client.disconnect()
         raise
@@ -213,3 +274,22 @@ def connect(
 
 def _dead(over: Exception) -> DeadReferenceError:
     return DeadReferenceError(f"there is no connection: {over}")
+
+
+def _is_up(connection: Connection) -> bool:
+    return connection.lost is None and connection.up.successful()
+
+
+def _call_on_connect(
+    on_connect: Callable[[PBClientFactory], object], client: PBClientFactory
+) -> None:
+    """Run a client's ``on_connect``; what it raises is logged and harms nothing."""
+    try:
+        on_connect(client)
+    except GreenletExit:
+        raise
+    except BaseException as error:
+        if isinstance(error, KeyboardInterrupt):
+            interrupt_main(error)
+        else:
+            _log.error("on_connect raised", exc_info=error)

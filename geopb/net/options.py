@@ -1,7 +1,11 @@
-"""The keyword options that servers and clients take. Read by connections."""
+"""The keyword options that servers and clients take, and those of clients alone.
+
+Owns their names and the checking of their values. Read by connections and clients.
+"""
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from dataclasses import dataclass, fields
 from typing import Any
 
@@ -27,6 +31,22 @@ class Options:
     registry: ClassRegistry = process_registry
 
 
+@dataclass(frozen=True, slots=True, kw_only=True)
+class ClientOptions:
+    """What was chosen for one client beside `Options`.
+
+    Attributes:
+        reconnect: Connect again whenever there is no connection, until `disconnect`.
+        on_connect: Called with the client after each connect.
+    """
+
+    reconnect: bool = False
+    on_connect: Callable[[Any], object] | None = None
+
+
+_CLIENTS = frozenset(field.name for field in fields(ClientOptions))
+
+
 def read_options(options: dict[str, Any]) -> Options:
     """Check keyword options, all at once and before anything is opened.
 
@@ -34,12 +54,35 @@ def read_options(options: dict[str, Any]) -> Options:
         TypeError: An option that does not exist, or a value of a wrong type.
         ValueError: A value out of its range.
     """
+    return _read(options, frozenset())
+
+
+def read_client_options(options: dict[str, Any]) -> tuple[Options, ClientOptions]:
+    """Check a client's keyword options, as `read_options` does."""
+    own = {name: options[name] for name in options if name in _CLIENTS}
+    rest = {name: options[name] for name in options if name not in _CLIENTS}
+    shared = _read(rest, _CLIENTS)
+    if type(own.get("reconnect", False)) is not bool:
+        raise TypeError(
+            f"reconnect takes a bool, not {type(own['reconnect']).__name__}"
+        )
+    on_connect = own.get("on_connect")
+    if on_connect is not None and not callable(on_connect):
+        kind = type(on_connect).__name__
+        raise TypeError(f"on_connect takes a function of the client, not {kind}")
+    return shared, ClientOptions(**own)
+
+
+def _read(options: dict[str, Any], others: frozenset[str]) -> Options:
+    """Read the shared options; `others` are known too, and read elsewhere."""
     limits = {name: options[name] for name in options if name in _LIMITS}
     rest = {name: options[name] for name in options if name not in _LIMITS}
     known = {"unsafe_tracebacks": bool, "registry": ClassRegistry}
     for name, value in rest.items():
+        if name in _CLIENTS:
+            raise TypeError(f"{name} is an option of clients, not of servers")
         if name not in known:
-            names = ", ".join(sorted(_LIMITS | known.keys()))
+            names = ", ".join(sorted(_LIMITS | known.keys() | others))
             raise TypeError(f"no option {name!r}; the options are {names}")
         if not isinstance(value, known[name]):
             wanted = known[name].__name__

@@ -172,6 +172,10 @@ class Promise(Waitable, Generic[T_co]):
             self._dependents = Dependents(self)
         return self._dependents.add(Promise(), method, args, kwargs)
 
+    def is_followed(self) -> bool:
+        """Whether something waits for its end: a greenlet, a handler, a call."""
+        return bool(self._links or self._handlers or self._dependents is not None)
+
     # -- settling --------------------------------------------------------------------
 
     def set(self, value: Any = None) -> None:

@@ -10,12 +10,13 @@ from pathlib import Path
 import pytest
 
 import geopb as pb
-from geopb.net.options import Options
+from geopb.net.options import ClientOptions, Options
 from tests.examples.programs import ROOT, Program, code_blocks, run
 
 README = ROOT / "README.md"
 TUTORIAL = ROOT / "docs" / "tutorial.md"
 TESTING = ROOT / "docs" / "testing.md"
+RECONNECTING = ROOT / "docs" / "reconnecting.md"
 OPTIONS = ROOT / "docs" / "options.md"
 #: Below this heading a page has tests and not a program.
 WITH_PYTEST = "\n## With pytest\n"
@@ -50,14 +51,18 @@ def test_the_readme_opens_with_the_two_commands() -> None:
     ]
 
 
-@pytest.mark.parametrize("page", [README, TUTORIAL, TESTING, OPTIONS])
+@pytest.mark.parametrize("page", [README, TUTORIAL, TESTING, RECONNECTING, OPTIONS])
 def test_the_files_that_a_page_links_to_exist(page: Path) -> None:
     links = re.findall(r"\]\(([^)#:]+)(?:#[^)]*)?\)", page.read_text())
 
     assert [link for link in links if not (page.parent / link).exists()] == []
 
 
-@pytest.mark.parametrize("page", [TUTORIAL, TESTING], ids=lambda page: page.stem)
+@pytest.mark.parametrize(
+    "page",
+    [TUTORIAL, TESTING, pytest.param(RECONNECTING, marks=pytest.mark.slow)],
+    ids=lambda page: page.stem,
+)
 def test_a_page_prints_what_it_shows(page: Path) -> None:
     """Its blocks are one program, read from top to bottom; output follows its code."""
     program = page.read_text().partition(WITH_PYTEST)[0]
@@ -110,8 +115,9 @@ def options_page() -> dict[str, str]:
 def test_the_options_page_lists_each_option_once() -> None:
     limits = {field.name for field in fields(pb.Limits)}
     others = {field.name for field in fields(Options)} - {"limits"}
+    clients = {field.name for field in fields(ClientOptions)}
 
-    assert set(options_page()) == limits | others
+    assert set(options_page()) == limits | others | clients
     names = re.findall(r"^\| `(\w+)` \|", OPTIONS.read_text(), re.MULTILINE)
     assert len(names) == len(set(names))
 
@@ -122,6 +128,8 @@ def test_the_options_page_tells_the_defaults() -> None:
     for field in fields(pb.Limits):
         assert read_size(told[field.name]) == field.default, field.name
     assert told["unsafe_tracebacks"] == "`False`"
+    for field in fields(ClientOptions):
+        assert told[field.name] == f"`{field.default}`"
 
 
 def read_size(text: str) -> float:

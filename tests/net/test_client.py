@@ -382,13 +382,13 @@ def test_disconnect_in_a_handler(pair: Pair) -> None:
 def test_the_repr_tells_the_state(serve: Serve) -> None:
     server = serve(Doing())
     factory = pb.PBClientFactory()
-    assert repr(factory) == "<PBClientFactory not connected>"
+    assert repr(factory) == "<PBClientFactory disconnected>"
     factory.connect(server.address)
     assert repr(factory) == "<PBClientFactory connecting>"
     root_of(factory)
     assert server.address in repr(factory)
     factory.disconnect()
-    assert repr(factory) == "<PBClientFactory not connected>"
+    assert repr(factory) == "<PBClientFactory disconnected>"
 
 
 # -- notifyOnDisconnect ----------------------------------------------------------------

@@ -33,7 +33,7 @@ def test_an_unknown_option_is_a_TypeError_that_lists_the_options() -> None:
         assert "max_message_size" in str(caught.value)
 
 
-@pytest.mark.parametrize("name", ["reconnect", "on_connect", "limits", "timeout_"])
+@pytest.mark.parametrize("name", ["limits", "timeout_"])
 def test_what_is_not_there_yet_is_no_option(name: str) -> None:
     for use in users():
         with pytest.raises(TypeError, match=f"no option '{name}'"):

@@ -1017,3 +1017,18 @@ def test_repr_does_not_count_as_looking(geopb_log: list[Any]) -> None:
     del promise
 
     eventually(lambda: geopb_log)
+
+
+def test_a_promise_is_followed_while_something_waits_for_its_end() -> None:
+    promise: pb.Promise[int] = pb.Promise()
+    assert not promise.is_followed()
+
+    with pytest.raises(pb.Timeout):
+        promise.get(timeout=0)
+    assert not promise.is_followed()
+    promise.addCallback(lambda value: value + 1)
+    assert promise.is_followed()
+
+    promise.set(1)
+    assert promise.get(timeout=5) == 2
+    assert not promise.is_followed()
