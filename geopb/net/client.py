@@ -120,8 +120,12 @@ class PBClientFactory:
             promise.set_exception(self._failed)
         elif self._over is not None:
             promise.set_exception(_dead(self._over))
+        elif self._life is not None and self._life.is_inherited():
+            promise.set_exception(_dead("it belongs to the parent process"))
         elif connection is None or (self._own.reconnect and not _is_up(connection)):
             self._waiting.add(promise)
+            if connection is not None and connection.lost is None:
+                self._ask_first_root(connection)
         elif connection.up.ready():
             promise.set(self._ask_root(connection))
         else:
@@ -159,8 +163,9 @@ class PBClientFactory:
         if life is not self._life:
             return
         root, self._first_root = self._first_root, None
-        if len(self._waiting):
-            self._waiting.give(root or self._ask_root(connection))
+        if root is not None:
+            # Whoever waits by now has had it asked for.
+            self._waiting.give(root)
         if not self._up.ready():
             self._up.settle(None)
         self._after_connect()
@@ -272,7 +277,7 @@ def connect(
     return client
 
 
-def _dead(over: Exception) -> DeadReferenceError:
+def _dead(over: object) -> DeadReferenceError:
     return DeadReferenceError(f"there is no connection: {over}")
 
 

@@ -8,6 +8,7 @@ for who is told of each connect. Called by the client, which listens.
 from __future__ import annotations
 
 import logging
+import os
 from collections.abc import Callable
 from dataclasses import dataclass
 from functools import partial
@@ -81,14 +82,18 @@ class Lifecycle:
         self._up_since = 0.0
         self._failures = 0
         self._over = False
+        self._pid = os.getpid()
         self._greenlet = gevent.spawn(self._run)
 
     @property
     def state(self) -> State:
         """The state; a connection that is lost is so from the first moment on."""
+        if self.is_inherited():
+            return "disconnected"
         connection = self.connection
         if connection is not None and connection.lost is not None:
-            return "disconnected" if self._ends() else "waiting"
+            ends = self._backoff is None or self._ends()
+            return "disconnected" if ends else "waiting"
         return self._state
 
     @property
@@ -98,6 +103,10 @@ class Lifecycle:
         if connection is not None and connection.lost is not None and not self.stopping:
             return connection.lost
         return self._last_failure
+
+    def is_inherited(self) -> bool:
+        """Whether this is a copy, in a child process: the connections are not its."""
+        return os.getpid() != self._pid
 
     def stop(self) -> None:
         """End the connection, sending what is queued for up to 5 s; or the attempts.
@@ -120,9 +129,11 @@ class Lifecycle:
         try:
             while True:
                 lost = self._attempt()
+                if self._backoff is None or self._ends():
+                    break
+                self._wait(lost, self._backoff)
                 if self._ends():
                     break
-                self._wait(lost)
         finally:
             connection = self.connection
             if connection is not None:
@@ -176,11 +187,10 @@ class Lifecycle:
         self._failures = 0
         self._listener.connected(self, connection)
 
-    def _wait(self, lost: Exception) -> None:
+    def _wait(self, lost: Exception, backoff: Backoff) -> None:
         """Wait before the next attempt."""
-        assert self._backoff is not None  # noqa: S101 (told by _ends)
         lasted = monotonic() - self._up_since if self._up_since else 0.0
-        delay = self._backoff.after(lasted)
+        delay = backoff.after(lasted)
         self._last_failure = lost
         self.connection, self._up_since, self._state = None, 0.0, "waiting"
         self._listener.waits(self)
@@ -193,7 +203,7 @@ class Lifecycle:
         self._state = "connecting"
 
     def _ends(self) -> bool:
-        return self._backoff is None or self.stopping
+        return self.stopping or self.is_inherited()
 
     def _end(self, lost: Exception, *, reached: bool) -> None:
         if self._over:

@@ -161,7 +161,9 @@ class Link:
 
     def remove(self) -> None:
         for name in (self.client, self.server):
-            subprocess.run(["ip", "netns", "del", name], check=False)
+            subprocess.run(
+                ["ip", "netns", "del", name], check=False, capture_output=True
+            )
 
 
 @pytest.fixture

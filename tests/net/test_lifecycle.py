@@ -452,6 +452,59 @@ def test_disconnect_in_on_connect(serve: Serve, client: Client, address: str) ->
         factory.getRootObject().get(timeout=5)
 
 
+@pytest.mark.slow
+def test_a_forked_child_does_not_connect_again(address: str, serve: Serve) -> None:
+    """Its copy says so, and another `connect` makes a client of the child's own."""
+    server = serve(Doing(), address)
+    code = f"""
+        import os
+        import gevent
+        import geopb as pb
+
+        for at in ({address!r}, "unix:///nowhere/at/all"):
+            client = pb.PBClientFactory(reconnect=True).connect(at)
+            while client.state == "connecting":
+                gevent.sleep(0.001)
+            print(client.state, flush=True)
+            if not (pid := gevent.os.fork()):
+                try:
+                    client.getRootObject().get(timeout=5)
+                except pb.DeadReferenceError as error:
+                    print(client.state, error, flush=True)
+                client.connect({address!r})
+                root = client.getRootObject().get(timeout=5)
+                print(root.callRemote("echo", client.state).get(timeout=5), flush=True)
+                os._exit(0)
+            gevent.os.waitpid(pid, 0)
+            client.disconnect()
+    """
+    with Program("-W", "error", "-c", textwrap.dedent(code)) as program:
+        ended = program.wait()
+
+    dead = "disconnected there is no connection: it belongs to the parent process"
+    assert ended.stdout.splitlines() == [
+        *("connected", dead, "connected"),
+        *("waiting", dead, "connected"),
+    ]
+    eventually(lambda: not server.connections)
+
+
+@pytest.mark.usefixtures("quickly")
+def test_many_ask_for_the_root_of_a_server_that_takes_one_call(
+    serve: Serve, client: Client, address: str
+) -> None:
+    serve(Doing(), address, max_pending_calls=1)
+    factory = client()
+    promises = [factory.getRootObject() for _ in range(10)]
+    factory.connect(address)
+    while factory.state == "connecting":
+        promises.append(factory.getRootObject())
+        gevent.sleep(0)
+    promises.append(factory.getRootObject())
+
+    assert len(set(pb.gather(promises).get(timeout=5))) == 1
+
+
 # -- pb.connect ------------------------------------------------------------------------
 
 
