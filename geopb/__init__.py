@@ -29,6 +29,7 @@ from geopb.flavors.referenceable import Referenceable, Root
 from geopb.jelly.registry import ClassRegistry, setUnjellyableForClass
 from geopb.limits import Limits
 from geopb.net.client import PBClientFactory, connect
+from geopb.net.contexts import tls_client_context, tls_server_context
 from geopb.net.server import PBServer, PBServerFactory, serve
 
 # WHEN is the answer there?
@@ -68,6 +69,8 @@ __all__ = [
     "serve",
     "setUnjellyableForClass",
     "succeed",
+    "tls_client_context",
+    "tls_server_context",
 ]
 
 for _name in __all__:

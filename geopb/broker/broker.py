@@ -81,6 +81,9 @@ class Broker:
         #: What the peer's hello told; the least there is, before that.
         self.peer_limits = messages.BEFORE_HELLO
         self.state = State.OPENING
+        #: The certificate that the peer has proved to have, as ``getpeercert()``
+        #: tells it; None without TLS, or without one. Set by the host.
+        self.peer_certificate: dict[str, Any] | None = None
         self.exports = Exports(lobby)
         self.imports = Imports(host, limits.max_references)
         self._objects = Objects(host, self.exports, self.imports, limits)

@@ -17,13 +17,13 @@ from gevent import GreenletExit
 
 from geopb.errors import DeadReferenceError, PBConnectionLost
 from geopb.failure import Failure
-from geopb.net.address import AddressLike, open_socket, parse
+from geopb.net.address import AddressLike, open_socket
 from geopb.net.backoff import Backoff
 from geopb.net.connection import Connection
-from geopb.net.lifecycle import Lifecycle, Listener, State
+from geopb.net.contexts import secured
+from geopb.net.lifecycle import Lifecycle, Listener, State, Target
 from geopb.net.lobby import GET_ROOT, LOBBY
 from geopb.net.options import read_client_options
-from geopb.net.server import refuse_tls
 from geopb.net.waiting_roots import WaitingRoots
 from geopb.promise.combine import fail
 from geopb.promise.promise import Promise, outcome
@@ -85,20 +85,27 @@ class PBClientFactory:
         Whether it succeeds is told by what `getRootObject` returns, and by `state`.
         With ``reconnect=True`` it goes on until `disconnect`, through any failure.
 
+        Args:
+            address: Where the server is.
+            ssl_context: Speak TLS with this ``gevent.ssl.SSLContext``, which
+                `tls_client_context` makes. None with a ``tls://`` address: trust
+                whom the system trusts.
+
         Raises:
-            ValueError: `address` is none; the text is repeated.
+            ValueError: `address` is none (the text is repeated), or does not go with
+                `ssl_context`.
+            TypeError: `ssl_context` is none of gevent's.
             RuntimeError: It is connected already, or tries to be.
         """
-        parsed = parse(address)
-        refuse_tls(parsed, ssl_context)
+        where, secure = secured(address, ssl_context, is_server=False)
         if self.state != "disconnected":
             raise RuntimeError("this factory is connected already, or tries to be")
         self._failed = self._over = self._first_root = None
         self._up = Promise()
         backoff = self._make_backoff() if self._own.reconnect else None
-        open_it = partial(open_socket, parsed)
+        target = Target(partial(open_socket, where), str(where), secure)
         listener = Listener(self._opened, self._connected, self._waits, self._over_now)
-        self._life = Lifecycle(open_it, str(parsed), self._options, listener, backoff)
+        self._life = Lifecycle(target, self._options, listener, backoff)
         return self
 
     def getRootObject(self) -> Promise[Any]:
@@ -110,9 +117,11 @@ class PBClientFactory:
         The promise fails where there is no connection to be had: with what the
         system raises (``ConnectionRefusedError``, ``socket.gaierror``), with
         ``TimeoutError`` for a server that stays silent past ``handshake_timeout``,
-        with `ProtocolError` for one that speaks something else, and with
-        `DeadReferenceError` after `disconnect`. With ``reconnect=True`` none of these
-        but the last ends it: it waits until a connection is there.
+        with `ProtocolError` for one that speaks something else, with ``ssl.SSLError``
+        for TLS that fails (``ssl.SSLCertVerificationError``: the server's certificate
+        does not verify), and with `DeadReferenceError` after `disconnect`. With
+        ``reconnect=True`` none of these but the last ends it: it waits until a
+        connection is there.
         """
         promise: Promise[Any] = Promise()
         connection = self._connection
@@ -249,13 +258,15 @@ def connect(
 
     Args:
         address: As for `serve`.
-        ssl_context: TLS is not there yet: anything but None is refused.
+        ssl_context: As for `PBClientFactory.connect`.
         timeout: Seconds to wait for the server's greeting; None waits until
             ``handshake_timeout``, and with ``reconnect=True`` for ever.
         options: As for `PBClientFactory`.
 
     Raises:
         OSError: What the system raises, ``ConnectionRefusedError`` first.
+        ssl.SSLError: TLS failed; ``ssl.SSLCertVerificationError`` where the server's
+            certificate does not verify.
         ProtocolError: The server speaks something else.
         Timeout: Not within `timeout`. With ``reconnect=True`` this is the only one: it
             goes on trying until then, and the cause is the last attempt's failure.

@@ -10,12 +10,10 @@ references (calls) and the broker (as its host).
 from __future__ import annotations
 
 import logging
-import traceback
-from contextvars import Context
 from time import thread_time
 from typing import Any
 
-from gevent import GreenletExit, get_hub, getcurrent, socket
+from gevent import get_hub, getcurrent, socket
 from gevent.event import Event
 
 from geopb.broker.broker import Broker, State
@@ -30,16 +28,20 @@ from geopb.failure import Failure
 from geopb.finalizers import finalizer_queue
 from geopb.flavors.referenceable import Referenceable
 from geopb.net.ending import open_connections
+from geopb.net.foreign import explain_foreign, refusal
 from geopb.net.gate import Gate
 from geopb.net.options import Options
 from geopb.net.service import Service
-from geopb.net.sockets import prepare, raw, readable_refusal
+from geopb.net.sockets import drain, prepare
+from geopb.net.tls import Secure
+from geopb.net.transport import transport
 from geopb.net.watch import Watch
+from geopb.net.watchers import tell
 from geopb.net.writer import Writer
 from geopb.promise.promise import Answer, Promise
 from geopb.text import safe_str
 from geopb.wire.framing import ForeignProtocol
-from geopb.workers import interrupt_main, worker_pool
+from geopb.workers import worker_pool
 
 _log = logging.getLogger("geopb.connection")
 
@@ -58,7 +60,8 @@ class Connection:
         peer: The other end as text, for logs and errors.
         options: The factory's.
         lobby: What the peer may call first.
-        tell_foreign: Tell a peer that does not speak geopb so, in text.
+        secure: How to speak TLS on it; None: not at all, or `sock` does.
+        tell_foreign: Tell a peer that does not speak geopb, or TLS, so; and the log.
     """
 
     def __init__(
@@ -67,6 +70,7 @@ class Connection:
         peer: str,
         options: Options,
         lobby: Referenceable | None = None,
+        secure: Secure | None = None,
         *,
         tell_foreign: bool = False,
     ) -> None:
@@ -83,6 +87,8 @@ class Connection:
         self._pool = worker_pool()
         self._finalizers = finalizer_queue(self._pool.submit_function)
         self._tell_foreign = tell_foreign
+        #: The peer is to read why it was refused before the socket is closed.
+        self._refused = False
         self._watchers: list[tuple[RemoteReference, DisconnectCallback]] = []
         self._parting = ""
         self.broker = Broker(
@@ -93,9 +99,12 @@ class Connection:
             find_class=options.registry.find_exception,
         )
         self._gate = Gate(self.broker)
-        outbox = self.broker.post.outbox
+        self._transport = transport(sock, secure, self.broker.post.outbox)
+        outgoing = self._transport.outgoing
         self._watch = Watch(sock, peer, options.limits.keepalive, self._broken)
-        self._writer = Writer(sock, outbox, self._broken, self._gate, self._watch)
+        self._writer = Writer(
+            sock, outgoing, self._write_failed, self._gate, self._watch
+        )
         #: For the broker: bytes wait to be sent at the end of this turn of the loop;
         #: and so many that they are to be sent now.
         self.wake = self._writer.wake
@@ -119,11 +128,14 @@ class Connection:
         lost: Exception = PBConnectionLost(f"the reader of {self.peer} was killed")
         try:
             prepare(self._sock, self.options.limits.keepalive)
+            self._transport.begin(self._writer.wake, self._write_failed)
             lost = self._read()
-            self._writer.flush_within(_LAST_FLUSH)
+            self.flush(_LAST_FLUSH)
         finally:
             timer.close()
             self._end(lost)
+            if self._refused:
+                drain(self._sock, _LAST_FLUSH)
             self._sock.close()
             self.closed.set()
 
@@ -139,7 +151,8 @@ class Connection:
 
     def flush(self, timeout: float) -> bool:
         """Wait until all that is queued is sent, for up to `timeout` seconds."""
-        return self._writer.flush_within(timeout)
+        # Before TLS is up nothing waits that is worth it: no reference has crossed.
+        return self._transport.up and self._writer.flush_within(timeout)
 
     def close(self, reason: str = "closed", timeout: float = 5.0) -> None:
         """Send what is queued, for up to `timeout` seconds, then end; idempotent.
@@ -149,7 +162,7 @@ class Connection:
         if self.lost is None:
             # Behind all that is queued: it says that nothing more will come.
             self.broker.say_goodbye(reason)
-            self._writer.flush_within(timeout)
+            self.flush(timeout)
             self._end(PBConnectionLost(f"disconnected from {self.peer}"), quiet=True)
         self.closed.wait(_LAST_FLUSH)
 
@@ -160,8 +173,10 @@ class Connection:
         except (ProtocolError, LimitExceeded) as error:
             return self._violated(error)
         except OSError as error:
-            # At once: there is nobody to send the rest to.
-            return self._broken(error)
+            if self.up.ready():
+                # At once: there is nobody to send the rest to.
+                return self._broken(error)
+            return self._insecure(self._transport.explain(error, self.peer))
 
     def _feed_broker(self) -> Exception:
         """Feed the broker whenever there are bytes, to the end."""
@@ -178,7 +193,7 @@ class Connection:
             readable.close()
 
     def _feed_broker_when_readable(self) -> Exception:
-        broker, recv, gate = self.broker, raw(self._sock).recv, self._gate
+        broker, recv, gate = self.broker, self._transport.recv, self._gate
         wait: Any = self._hub.switch
         while True:
             wait()
@@ -207,17 +222,28 @@ class Connection:
         _log.warning("%s: connection ended: %s", self.peer, safe_str(error, 500))
         if isinstance(error, ForeignProtocol):
             if self._tell_foreign:
-                self._writer.say(readable_refusal(error.speaks))
-            return ProtocolError(f"{self.peer} speaks {error.speaks}, not geopb")
+                self._writer.say(self._transport.seal(refusal(error)))
+                self._refused = True
+            return ProtocolError(explain_foreign(error, self.peer))
         self.broker.say_goodbye(f"protocol error: {error}")
         return ProtocolError(f"{self.peer} broke the protocol: {error}")
+
+    def _insecure(self, reason: Exception) -> Exception:
+        """Take note of why TLS failed, unless the peer just went."""
+        if self._tell_foreign and not isinstance(reason, PBConnectionLost):
+            _log.warning("connection ended: %s", safe_str(reason, 500))
+            self._refused = True
+        return reason
 
     def _silent(self) -> None:
         """The peer's hello did not come in time."""
         if self.lost is not None or self.up.ready():
             return
         limit = self.options.limits.handshake_timeout
-        text = f"{self.peer} said nothing that geopb says within {limit:g} s"
+        missed = "said nothing that geopb says"
+        if not self._transport.up:
+            missed = "did not finish the TLS handshake"
+        text = f"{self.peer} {missed} within {limit:g} s"
         _log.warning("%s (handshake_timeout)", text)
         self._end(TimeoutError(f"{text} (handshake_timeout): is it a geopb server?"))
 
@@ -227,24 +253,31 @@ class Connection:
             self._end(self._watch.explain(error))
         return self.lost or error
 
+    def _write_failed(self, error: OSError) -> None:
+        # Before the hello the reader finds why: the peer may have said so first.
+        if self.up.ready() or not isinstance(error, ConnectionError):
+            self._broken(error)
+
     def _end(self, lost: Exception, *, quiet: bool = False) -> None:
         """End once: fail the pending, then tell the watchers. Does not switch."""
         if self.lost is not None:
             return
         self.lost = lost
         open_connections.discard(self)
-        self._writer.close()
+        self._writer.say(self._transport.farewell())
+        self._writer.close(read_on=self._refused)
         self.broker.close(lost, quiet=quiet)
         self._gate.close()
         if not self.up.ready():
             self.up.settle(None, Failure(lost, quiet=True))
         watchers, self._watchers = self._watchers, []
-        self._pool.submit(_tell, watchers)
+        self._pool.submit(tell, watchers)
 
     # -- the broker's host -------------------------------------------------------------
 
     def opened(self) -> None:
         """The peer's hello is in."""
+        self.broker.peer_certificate = self._transport.peer_certificate
         self._gate.opened()
         self.up.settle(self)
 
@@ -301,7 +334,7 @@ class Connection:
     def watch(self, reference: RemoteReference, callback: DisconnectCallback) -> None:
         """Have ``callback(reference)`` called when the connection has ended."""
         if self.lost is not None:
-            self._pool.submit(_tell, [(reference, callback)])
+            self._pool.submit(tell, [(reference, callback)])
         else:
             self._watchers.append((reference, callback))
 
@@ -317,28 +350,3 @@ class Connection:
     def __repr__(self) -> str:
         state = "ended" if self.lost is not None else self.broker.state.value
         return f"<Connection {self.peer} {state}>"
-
-
-def _tell(watchers: list[tuple[RemoteReference, DisconnectCallback]]) -> None:
-    """Run disconnect callbacks, in a worker; one that raises does not stop the next."""
-    killed: BaseException | None = None
-    for reference, callback in watchers:
-        try:
-            Context().run(callback, reference)
-        except BaseException as error:
-            if isinstance(error, KeyboardInterrupt):
-                interrupt_main(error)
-            elif isinstance(error, GreenletExit):
-                killed = error
-            else:
-                _log_raised(error)
-    if killed is not None:
-        raise killed
-
-
-def _log_raised(error: BaseException) -> None:
-    """Log what a callback raised; a log handler that raises is told on stderr."""
-    try:
-        _log.error("a disconnect callback raised", exc_info=error)
-    except Exception:
-        traceback.print_exc()

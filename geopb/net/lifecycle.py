@@ -22,6 +22,7 @@ from geopb.errors import PBConnectionLost
 from geopb.net.backoff import Backoff
 from geopb.net.connection import Connection
 from geopb.net.options import Options
+from geopb.net.tls import Secure
 from geopb.promise.promise import Promise
 from geopb.text import safe_str
 from geopb.workers import worker_pool
@@ -49,12 +50,26 @@ class Listener:
     over: Callable[[Lifecycle, Exception, bool], None]
 
 
+@dataclass(frozen=True, slots=True)
+class Target:
+    """Where each attempt goes.
+
+    Attributes:
+        open_socket: Returns a connected socket; blocks.
+        peer: The server as text.
+        secure: How TLS is spoken with it; None for not at all.
+    """
+
+    open_socket: Callable[[], socket.socket]
+    peer: str
+    secure: Secure | None
+
+
 class Lifecycle:
     """What follows one `connect`: a greenlet, until it ends or is stopped.
 
     Args:
-        open_socket: Returns a connected socket; blocks.
-        peer: The server as text.
+        target: Where each attempt goes.
         options: The factory's.
         listener: Who is told.
         backoff: How long to wait before each further attempt; None makes one attempt.
@@ -62,14 +77,14 @@ class Lifecycle:
 
     def __init__(
         self,
-        open_socket: Callable[[], socket.socket],
-        peer: str,
+        target: Target,
         options: Options,
         listener: Listener,
         backoff: Backoff | None,
     ) -> None:
-        self._open_socket = open_socket
-        self._peer = peer
+        self._open_socket = target.open_socket
+        self._peer = target.peer
+        self._secure = target.secure
         self._options = options
         self._listener = listener
         self._backoff = backoff
@@ -147,7 +162,9 @@ class Lifecycle:
             sock = self._open()
         except Exception as error:
             return error
-        connection = self.connection = Connection(sock, self._peer, self._options)
+        connection = self.connection = Connection(
+            sock, self._peer, self._options, secure=self._secure
+        )
         connection.up.rawlink(self._is_up)
         self._listener.opened(self, connection)
         try:

@@ -6,6 +6,7 @@ Owns the listening socket and the set of connections that it led to. Called by u
 from __future__ import annotations
 
 import logging
+from functools import partial
 from time import monotonic
 from types import TracebackType
 from typing import Any, Self
@@ -16,11 +17,13 @@ from gevent.event import Event
 from gevent.server import StreamServer
 
 from geopb.flavors.referenceable import Root
-from geopb.net.address import Address, AddressLike, listen, parse
+from geopb.net.address import Address, AddressLike, listen
 from geopb.net.connection import Connection
+from geopb.net.contexts import secured
 from geopb.net.lobby import Lobby
 from geopb.net.options import read_options
 from geopb.net.service import served_here
+from geopb.net.tls import Secure
 
 #: Seconds in which a client takes the last answers; the least with any timeout.
 _FLUSH = 5.0
@@ -33,7 +36,7 @@ class PBServerFactory:
     """Serves `root` on each socket that it is called with.
 
     ``factory(socket, address)`` runs that connection to its end, so that it is a
-    handler for any ``gevent.server.StreamServer``.
+    handler for any ``gevent.server.StreamServer``, one that speaks TLS as well.
 
     Args:
         root: A `Root`: what clients get from ``getRootObject()``.
@@ -59,9 +62,13 @@ class PBServerFactory:
 
     def __call__(self, sock: socket.socket, address: Any) -> None:
         """Run one connection; blocks until it ends."""
+        self.run(sock, address, None)
+
+    def run(self, sock: socket.socket, address: Any, secure: Secure | None) -> None:
+        """Do as a call of the factory, with TLS on the socket if `secure` says how."""
         peer = _peer_text(sock, address)
         connection = Connection(
-            sock, peer, self._options, self._lobby, tell_foreign=True
+            sock, peer, self._options, self._lobby, secure, tell_foreign=True
         )
         self._connections.add(connection)
         try:
@@ -77,16 +84,20 @@ class PBServer:
         address: Where it is, as text that `connect` accepts.
     """
 
-    def __init__(self, factory: PBServerFactory, address: Address) -> None:
+    def __init__(
+        self, factory: PBServerFactory, address: Address, secure: Secure | None
+    ) -> None:
         self._factory = factory
         self._listener = listen(address)
         self.address = str(self._listener.address)
         self._stopped = Event()
         #: Greenlets that close connections, once their calls are done.
         self._closing: set[gevent.Greenlet[..., None]] = set()
-        self._server = StreamServer(self._listener.socket, factory)
+        self._server = StreamServer(
+            self._listener.socket, partial(factory.run, secure=secure)
+        )
         self._server.start()
-        if self._listener.address.is_public:
+        if secure is None and self._listener.address.is_public:
             _log.warning(
                 "%s can be reached from other machines, and without TLS anybody on "
                 "the way reads and changes what is sent",
@@ -168,22 +179,16 @@ def serve(
         root: A `Root`.
         address: ``"host:port"``, ``"unix:///path"``, ``("host", port)``; port 0 lets
             the system choose, see ``PBServer.address``.
-        ssl_context: TLS is not there yet: anything but None is refused.
+        ssl_context: Speak TLS with this ``gevent.ssl.SSLContext``, which
+            `tls_server_context` makes. Not for Unix sockets.
         options: As for `PBServerFactory`.
 
     Raises:
         OSError: The address cannot be bound.
-        TypeError, ValueError: A wrong root, option or address.
+        TypeError, ValueError: A wrong root, option, address or context.
     """
-    parsed = parse(address)
-    refuse_tls(parsed, ssl_context)
-    return PBServer(PBServerFactory(root, **options), parsed)
-
-
-def refuse_tls(address: Address, ssl_context: Any) -> None:
-    """Say that TLS is not there yet, rather than go on without it."""
-    if ssl_context is not None or address.scheme == "tls":
-        raise NotImplementedError("geopb does not speak TLS yet")
+    where, secure = secured(address, ssl_context, is_server=True)
+    return PBServer(PBServerFactory(root, **options), where, secure)
 
 
 def _close(connection: Connection, until: float | None) -> None:

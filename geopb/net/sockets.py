@@ -5,9 +5,12 @@ Owns the socket options. Called by the connection.
 
 from __future__ import annotations
 
+from contextlib import suppress
+from time import monotonic
 from typing import Any
 
 from gevent import socket
+from gevent.ssl import SSLSocket, SSLWantReadError, SSLWantWriteError
 
 #: Probes that the kernel sends to a silent link before it gives it up.
 _PROBES = 3
@@ -50,7 +53,56 @@ def raw(sock: socket.socket) -> Any:
 
     Its ``send`` and ``recv`` never switch greenlets: they raise BlockingIOError.
     """
+    if isinstance(sock, SSLSocket):
+        return _RawTLS(sock)
     return sock._sock  # type: ignore[attr-defined]
+
+
+class _RawTLS:
+    """The same of a socket whose handshake another server has done."""
+
+    def __init__(self, sock: SSLSocket) -> None:
+        self._tls: Any = sock._sslobj  # type: ignore[attr-defined]
+
+    def recv(self, count: int) -> bytes:
+        """Return all that can be decrypted: a watcher does not fire for the rest."""
+        read, pieces = self._tls.read, []
+        try:
+            while piece := read(count):
+                pieces.append(piece)
+                if not self._tls.pending():
+                    break
+        except (SSLWantReadError, SSLWantWriteError):
+            if not pieces:
+                raise BlockingIOError from None
+        return b"".join(pieces)
+
+    def send(self, data: bytes) -> int:
+        try:
+            return int(self._tls.write(data))
+        except (SSLWantReadError, SSLWantWriteError):
+            raise BlockingIOError from None
+
+
+def peer_certificate(sock: socket.socket) -> dict[str, Any] | None:
+    """Return what another server has verified in the handshake, None without one."""
+    if isinstance(sock, SSLSocket):
+        return sock.getpeercert() or None
+    return None
+
+
+def drain(sock: socket.socket, seconds: float) -> None:
+    """Read until the peer has closed, for up to `seconds`, and forget what it says.
+
+    A socket that is closed with unread bytes is reset, and the peer may never see
+    what was said to it last.
+    """
+    until = monotonic() + seconds
+    with suppress(OSError):
+        while (left := until - monotonic()) > 0:
+            sock.settimeout(left)
+            if not sock.recv(65536):
+                return
 
 
 def readable_refusal(speaks: str) -> bytes:

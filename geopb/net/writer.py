@@ -31,8 +31,9 @@ class Outgoing(Protocol):
     def take(self) -> bytes:
         """Return the next bytes, none when nothing waits."""
 
-    #: Whether there is more to take; when not, `Writer.wake` will be called.
-    more: bool
+    @property
+    def more(self) -> bool:
+        """Whether there is more to take; if not yet, `Writer.wake` will be called."""
 
 
 class Producers(Protocol):
@@ -118,21 +119,24 @@ class Writer:
 
     def say(self, text: bytes) -> None:
         """Send text in place of the protocol, as far as the kernel takes it."""
-        if not self._closed and not self._busy:
+        if text and not self._closed and not self._busy:
             try:
                 self._send(text)
             except OSError as error:
                 self._broken(error)
 
-    def close(self) -> None:
-        """Stop sending and end the socket's both directions; the reader closes it."""
+    def close(self, *, read_on: bool = False) -> None:
+        """Stop sending and end the socket's directions; the reader closes it.
+
+        Both of them, but for `read_on`: then the reader may go on.
+        """
         if self._closed:
             return
         self._closed = True
         self._watch.stop()
         self._all_sent()
         try:
-            self._sock.shutdown(socket.SHUT_RDWR)
+            self._sock.shutdown(socket.SHUT_WR if read_on else socket.SHUT_RDWR)
         except OSError:
             # Not connected any more: that is what was wanted.
             return
@@ -173,7 +177,7 @@ class Writer:
             raise
         if self._producers.waited_for and not self._closed:
             self._producers.let_in()
-        if self._flushed and not self._busy:
+        if self._flushed and not self._busy and not self._outgoing.more:
             self._all_sent()
 
     def _send_waiting(self) -> None:
@@ -200,7 +204,8 @@ class Writer:
             interrupt_main(error)
         finally:
             self._busy = False
-            self._all_sent()
+            if not self._outgoing.more:
+                self._all_sent()
 
     def _send_all(self, data: bytes | memoryview) -> int:
         """Send `data`, waiting for the kernel; return its length."""

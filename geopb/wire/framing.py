@@ -21,7 +21,7 @@ _HELLO_START = b"\x00\x65geopb"
 HELLO_PREFIX_BYTES = HEAD_BYTES + 1 + len(_HELLO_START)
 
 _OTHERS = (
-    ((b"\x16\x03",), "TLS"),
+    ((b"\x16\x03", b"\x15\x03"), "TLS"),
     ((b"HTTP/", b"GET ", b"POST ", b"PUT ", b"HEAD ", b"DELETE "), "HTTP"),
     ((b"OPTIONS ", b"PATCH ", b"CONNECT ", b"PRI * "), "HTTP"),
     ((b"SSH-",), "SSH"),

@@ -28,7 +28,7 @@ class Effort:
 
 @dataclass(frozen=True, slots=True)
 class Ratio:
-    """One side's figures divided by the floor's, round by round."""
+    """One side's figures divided by the first side's, round by round."""
 
     median: float
     least: float
@@ -55,12 +55,13 @@ class Result:
         return median(s.server.cpu_seconds / s.calls for s in self.samples[side])
 
     def ratio(self, side: str) -> Ratio | None:
-        """Compare with the floor; None for the floor itself, or without one."""
-        if side == "floor" or "floor" not in self.samples:
+        """Compare with the workload's first side; None for that, or without it."""
+        first = self.workload.sides[0]
+        if side == first or first not in self.samples:
             return None
         figure = self.workload.figure
-        pairs = zip(self.samples[side], self.samples["floor"], strict=True)
-        ratios = [figure(ours) / figure(floor) for ours, floor in pairs]
+        pairs = zip(self.samples[side], self.samples[first], strict=True)
+        ratios = [figure(ours) / figure(theirs) for ours, theirs in pairs]
         return Ratio(median(ratios), min(ratios), max(ratios))
 
 

@@ -12,10 +12,11 @@ from typing import Any, Protocol
 
 import gevent
 
-#: Module of each side; the first is what the others are compared with.
+#: Module of each side.
 SIDES = {
     "floor": "tests.benchmarks.side_floor",
     "geopb": "tests.benchmarks.side_geopb",
+    "tls": "tests.benchmarks.side_tls",
 }
 
 TEXT = "hello network"
@@ -73,9 +74,9 @@ class Workload:
         run: Does the given number of steps on the given open connections. They are
             ``workloads.Connection``, or a side's own richer class.
         calls: How many calls one step makes.
-        target: Least ratio to the floor that is wanted; None: none is set.
+        target: Least ratio to the first side that is wanted; None: none is set.
         connections: How many connections are opened for it.
-        sides: Keys of ``SIDES``.
+        sides: Keys of ``SIDES``; the first is what the others are compared with.
         unit: What ``figure`` is counted in.
         figure: What is reported of a run; a larger one is a better one.
     """
@@ -137,6 +138,9 @@ WORKLOADS = {
         ),
         Workload("dicts", dicts, target=0.8),
         Workload("mebibyte", mebibyte, target=1.0),
+        # What TLS costs: against the same without it.
+        Workload("tls", sequential, target=0.8, sides=("geopb", "tls")),
+        Workload("tls mebibyte", mebibyte, sides=("geopb", "tls")),
     )
 }
 

@@ -262,18 +262,6 @@ def test_loopback_and_unix_sockets_are_not_warned_of(
     assert [each for each in geopb_log if each.levelno >= logging.WARNING] == []
 
 
-@pytest.mark.parametrize("address", ["tls://127.0.0.1:0"])
-def test_tls_is_refused_rather_than_left_out(address: str) -> None:
-    for use in (
-        pb.connect,
-        pb.PBClientFactory().connect,
-        lambda address: pb.serve(pb.Root(), address),
-        lambda address: pb.serve(pb.Root(), "127.0.0.1:0", ssl_context=object()),
-    ):
-        with pytest.raises(NotImplementedError, match="TLS"):
-            use(address)
-
-
 def test_an_address_may_bring_its_own_way_to_a_socket() -> None:
     ours, theirs = socket.socketpair()
     address = Address("memory", path="here", opener=lambda: ours)
