@@ -18,6 +18,7 @@ TUTORIAL = ROOT / "docs" / "tutorial.md"
 TESTING = ROOT / "docs" / "testing.md"
 RECONNECTING = ROOT / "docs" / "reconnecting.md"
 OPTIONS = ROOT / "docs" / "options.md"
+TLS = ROOT / "docs" / "tls.md"
 #: Below this heading a page has tests and not a program.
 WITH_PYTEST = "\n## With pytest\n"
 
@@ -51,7 +52,9 @@ def test_the_readme_opens_with_the_two_commands() -> None:
     ]
 
 
-@pytest.mark.parametrize("page", [README, TUTORIAL, TESTING, RECONNECTING, OPTIONS])
+@pytest.mark.parametrize(
+    "page", [README, TUTORIAL, TESTING, RECONNECTING, OPTIONS, TLS]
+)
 def test_the_files_that_a_page_links_to_exist(page: Path) -> None:
     links = re.findall(r"\]\(([^)#:]+)(?:#[^)]*)?\)", page.read_text())
 
@@ -60,11 +63,14 @@ def test_the_files_that_a_page_links_to_exist(page: Path) -> None:
 
 @pytest.mark.parametrize(
     "page",
-    [TUTORIAL, TESTING, pytest.param(RECONNECTING, marks=pytest.mark.slow)],
+    [TUTORIAL, TESTING, TLS, pytest.param(RECONNECTING, marks=pytest.mark.slow)],
     ids=lambda page: page.stem,
 )
-def test_a_page_prints_what_it_shows(page: Path) -> None:
+def test_a_page_prints_what_it_shows(
+    page: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
     """Its blocks are one program, read from top to bottom; output follows its code."""
+    monkeypatch.chdir(tmp_path)  # the files it makes
     program = page.read_text().partition(WITH_PYTEST)[0]
     blocks = re.findall(
         r"^```(python|text)\n(.*?)^```$", program, re.MULTILINE | re.DOTALL

@@ -47,12 +47,6 @@ class HalfSending:
         raw(self._sock).send(data[: len(data) // 2])
         return self._strike()
 
-    def sendall(self, data: bytes) -> None:
-        """Take the place of the send that waits."""
-        self._sock.sendall(data[: len(data) // 2])
-        self.go.wait(SOON)
-        self._strike()
-
     def _strike(self) -> int:
         assert self.struck is None, "more is sent after half a frame"
         self.struck = getcurrent()
@@ -61,6 +55,16 @@ class HalfSending:
 
     def __getattr__(self, name: str) -> Any:
         return getattr(self._sock, name)
+
+
+class HalfWaiting(HalfSending):
+    """One on which it strikes in a send that waits."""
+
+    def send(self, data: bytes) -> int:
+        """Take the place of the send that waits."""
+        self._sock.sendall(data[: len(data) // 2])
+        self.go.wait(SOON)
+        return self._strike()
 
 
 def interrupt_next_send(
@@ -76,7 +80,7 @@ def interrupt_next_wait(
     connection: Connection, monkeypatch: pytest.MonkeyPatch
 ) -> HalfSending:
     """Have Ctrl-C strike in the next send that waits, in a worker."""
-    sock = HalfSending(connection)
+    sock = HalfWaiting(connection)
     monkeypatch.setattr(connection._writer, "_sock", sock)
     return sock
 
