@@ -25,7 +25,10 @@ from geopb.errors import (
 from geopb.failure import CopiedFailure, Failure
 
 # WHAT may I pass?
+from geopb.flavors.cacheable import Cacheable, RemoteCache
+from geopb.flavors.copyable import Copyable, RemoteCopy, copyable
 from geopb.flavors.referenceable import Referenceable, Root
+from geopb.flavors.viewable import AsReferenceable, Avatar, Viewable, ViewPoint
 from geopb.jelly.registry import ClassRegistry, setUnjellyableForClass
 from geopb.limits import Limits
 from geopb.net.client import PBClientFactory, connect
@@ -33,14 +36,19 @@ from geopb.net.contexts import tls_client_context, tls_server_context
 from geopb.net.server import PBServer, PBServerFactory, serve
 
 # WHEN is the answer there?
-from geopb.promise import Promise, Timeout, fail, gather, succeed
+from geopb.net.shield import shielded
+from geopb.promise import Promise, Timeout, deadline, fail, gather, succeed
 
 __version__ = "0.1.0"
 
 __all__ = [
+    "AsReferenceable",
+    "Avatar",
+    "Cacheable",
     "Cancelled",
     "ClassRegistry",
     "CopiedFailure",
+    "Copyable",
     "DeadReferenceError",
     "DeadlineExceeded",
     "Draining",
@@ -57,16 +65,23 @@ __all__ = [
     "Promise",
     "ProtocolError",
     "Referenceable",
+    "RemoteCache",
+    "RemoteCopy",
     "RemoteError",
     "RemoteMethod",
     "RemoteReference",
     "Root",
     "Timeout",
     "UnauthorizedLogin",
+    "ViewPoint",
+    "Viewable",
     "connect",
+    "copyable",
+    "deadline",
     "fail",
     "gather",
     "serve",
+    "shielded",
     "setUnjellyableForClass",
     "succeed",
     "tls_client_context",

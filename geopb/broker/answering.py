@@ -6,10 +6,14 @@ becomes the failure that the peer is told. Called by the broker (refusals) and t
 
 from __future__ import annotations
 
+from dataclasses import replace
+
 from geopb.broker.calls import IncomingCall
 from geopb.broker.post import Post
-from geopb.errors import over_limit
+from geopb.errors import Error, over_limit
 from geopb.failure import report_of
+from geopb.failure.fresh import told_attributes
+from geopb.jelly.registry import ClassRegistry
 from geopb.limits import Limits
 from geopb.wire import messages
 
@@ -21,17 +25,25 @@ _UNREAD_REFUSALS = 2
 class Answering:
     """The answers of this side."""
 
-    def __init__(self, post: Post, limits: Limits) -> None:
+    __slots__ = ("_limits", "_post", "_registry")
+
+    def __init__(self, post: Post, limits: Limits, registry: ClassRegistry) -> None:
         self._post = post
+        self._registry = registry
         self._limits = limits
 
     def answer(self, call: IncomingCall, value: object) -> None:
-        """Answer a call with a result, or with why that may not cross."""
+        """Answer a call with a result, or with why that may not cross.
+
+        Raises:
+            BaseException: What a hook of a copy raised; no answer was sent.
+        """
         if call.question is None or self._post.closed:
             return
+        head: list[object] = [messages.ANSWER, call.question]
         try:
-            self._post.send_values([messages.ANSWER, call.question], (value,))
-        except Exception as error:
+            self._post.send_values(head, (value,), perspective=call.perspective)
+        except Error as error:
             self.fail(call, error)
 
     def fail(
@@ -39,7 +51,10 @@ class Answering:
     ) -> None:
         """Answer a call with an exception, and a traceback; never fails itself."""
         if call.question is not None and not self._post.closed:
-            self._post.send_report(call.question, report_of(error, traceback))
+            report = report_of(error, traceback)
+            if self._registry.find_name(type(error)) is not None:
+                report = replace(report, attributes=told_attributes(error))
+            self._post.send_report(call.question, report)
 
     def refuse(self, question: int | None, error: Exception) -> None:
         """Answer a call that is not run.

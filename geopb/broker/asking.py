@@ -7,15 +7,22 @@ and, for each call, by the connection.
 
 from __future__ import annotations
 
+from collections.abc import Callable
+from dataclasses import replace
 from typing import Any
 
-from geopb.broker.calls import Answerable, Questions
+from geopb.broker.calls import Answerable, Ignored, Questions
+from geopb.broker.host import Host
 from geopb.broker.post import Post
 from geopb.errors import ProtocolError
-from geopb.failure import ClassFinder, CopiedFailure, Failure, failure_of
+from geopb.failure import CopiedFailure, Failure, failure_of, raised_failure
+from geopb.jelly.finish import Unfinished
+from geopb.jelly.registry import ClassRegistry
 from geopb.wire import messages
 
-_NESTED = [{messages.NESTED: True}]
+_IGNORED = Ignored()
+
+Options = dict[str, object] | None
 
 
 class Asking:
@@ -23,13 +30,19 @@ class Asking:
 
     Args:
         post: Sends them.
-        find_class: Local exception classes by qualified name.
+        host: Finishes answers that hold copies.
+        registry: Local exception classes by qualified name.
     """
 
-    def __init__(self, post: Post, find_class: ClassFinder) -> None:
+    __slots__ = ("_finishing", "_host", "_post", "_registry", "questions")
+
+    def __init__(self, post: Post, host: Host, registry: ClassRegistry) -> None:
         self.questions = Questions()
+        #: Those whose answer is there, and is being finished.
+        self._finishing: dict[int, Answerable] = {}
         self._post = post
-        self._find_class = find_class
+        self._host = host
+        self._registry = registry
 
     def call(
         self,
@@ -38,52 +51,129 @@ class Asking:
         args: tuple[Any, ...],
         kwargs: dict[str, Any],
         promise: Answerable,
-        *,
-        nested: bool = False,
-    ) -> None:
-        """Send a call; `promise` is settled with its answer.
+        options: Options = None,
+    ) -> int:
+        """Send a call; `promise` is settled with its answer. Return its question.
 
         A value that may not cross settles it at once. The references in the
         arguments stay the caller's.
 
-        ``nested`` says that the call is made while serving one: the peer takes it in
-        although it runs as many as it likes.
+        ``options`` travel beside the arguments: see `messages.call_options`.
         """
         questions = self.questions
         number = questions.last = questions.last + 1
         # Before it is sent: sending may find the line broken, and end what is pending.
         questions[number] = promise
+        head: list[object] = [messages.CALL, number, target, name]
         try:
-            if nested:
-                head = [messages.CALL, number, target, name]
-                self._post.send_values(head, args, kwargs, _NESTED)
+            if options is None:
+                self._post.send_values(head, args, kwargs or None)
             else:
-                self._post.send_values(
-                    [messages.CALL, number, target, name], args, kwargs or None
-                )
+                self._post.send_values(head, args, kwargs, [options])
         except Exception as error:
             if questions.pop(number, None) is not None:
                 promise.settle(None, failure_of(error.with_traceback(None)))
+        except BaseException:
+            # A hook of a copy was interrupted: nothing was sent.
+            questions.pop(number, None)
+            raise
+        return number
 
     def call_only(
-        self, target: int, name: str, args: tuple[Any, ...], kwargs: dict[str, Any]
+        self,
+        target: int,
+        name: str,
+        args: tuple[Any, ...],
+        kwargs: dict[str, Any],
+        options: Options = None,
     ) -> None:
         """Send a call that is not answered; raises what `call` would settle with."""
         head: list[object] = [messages.CALL, None, target, name]
-        self._post.send_values(head, args, kwargs or None)
+        if options is None:
+            self._post.send_values(head, args, kwargs or None)
+        else:
+            self._post.send_values(head, args, kwargs, [options])
 
-    def answered(self, message: list[Any]) -> None:
+    def abandon(self, number: int, promise: Answerable, *, late: bool) -> bool:
+        """Have the peer stop a call whose answer is not wanted any more.
+
+        False if it is answered. The question stays open until the peer answers it: so
+        long it counts among those that the peer runs.
+
+        Args:
+            number: The question.
+            promise: What waits for its answer.
+            late: The call's time is over.
+        """
+        if self._finishing.get(number) is promise:
+            # The peer has done its part.
+            self._finishing[number] = _IGNORED
+            return True
+        if self.questions.get(number) is not promise:
+            return False
+        self.questions[number] = _IGNORED
+        self._post.send([messages.CANCEL, number, *([True] if late else ())])
+        return True
+
+    def new_question(self) -> int:
+        """Allot the id of a question; `remember` must follow before it is sent."""
+        self.questions.last += 1
+        return self.questions.last
+
+    def remember(self, number: int, promise: Answerable) -> None:
+        """Have `promise` settled with the answer to a question."""
+        self.questions[number] = promise
+
+    def answered(self, message: list[Any], unfinished: Unfinished | None) -> None:
         """Take an answer of the peer's."""
-        number, value = messages.read_answer(message)
+        number, values = messages.read_answer(message)
         promise = self.questions.pop(number, None)
         if promise is None:
             raise _not_asked(number)
-        promise.settle(value)
+        if unfinished is None:
+            promise.settle(values[0])
+        else:
+            value = values[0]
+            self._finish(unfinished, number, promise, lambda to: to.settle(value))
 
-    def failed(self, message: list[Any]) -> None:
+    def failed(self, message: list[Any], unfinished: Unfinished | None) -> None:
         """Take an exception of the peer's in answer to a question."""
-        failure = CopiedFailure(messages.read_report(message), self._find_class)
-        self._asked(message[1]).settle(None, failure)
+        messages.read_report(message)
+        promise = self._asked(message[1])
+
+        def settle(promise: Answerable) -> None:
+            report = messages.read_report(message)
+            if report.attributes and self._registry.find_class(report.type) is None:
+                # Only a class that was registered takes what a peer says of it.
+                report = replace(report, attributes={})
+            find_class = self._registry.find_exception
+            promise.settle(None, CopiedFailure(report, find_class, promise.genuine))
+
+        if unfinished is None:
+            settle(promise)
+        else:
+            self._finish(unfinished, message[1], promise, settle)
+
+    def _finish(
+        self,
+        unfinished: Unfinished,
+        number: int,
+        promise: Answerable,
+        settle: Callable[[Answerable], None],
+    ) -> None:
+        """Have the message's values finished where users' code may run."""
+        self._finishing[number] = promise
+
+        def finished(error: BaseException | None) -> None:
+            # Another, if it was abandoned meanwhile.
+            promise = self._finishing.pop(number)
+            if error is None:
+                settle(promise)
+            else:
+                # A lost connection stays quiet.
+                promise.settle(None, raised_failure(error))
+
+        self._host.finish(unfinished, finished)
 
     def refused(self, number: int, error: Exception) -> None:
         """Fail one question: its answer came, and cannot be used."""

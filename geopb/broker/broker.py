@@ -10,45 +10,36 @@ same code. Called by the connection (`geopb.net.connection`), its `Host`.
 
 from __future__ import annotations
 
-from collections import Counter
 from collections.abc import Callable
 from dataclasses import replace
-from enum import Enum
-from itertools import chain
 from typing import Any, ClassVar
 
 from geopb.broker.answering import Answering
 from geopb.broker.asking import Asking
 from geopb.broker.calls import IncomingCall
 from geopb.broker.exports import Exports
+from geopb.broker.feeds import Feeds
+from geopb.broker.following import Following
 from geopb.broker.host import Host
+from geopb.broker.imports import Imports
 from geopb.broker.intake import Intake, Refused
 from geopb.broker.objects import Objects, unknown_reference
 from geopb.broker.post import Post
-from geopb.broker.references import Import, Imports
+from geopb.broker.references import Import
+from geopb.broker.state import State
 from geopb.errors import (
     InsecureJelly,
     ProtocolError,
     over_limit,
 )
-from geopb.failure import ClassFinder
+from geopb.jelly.finish import Unfinished, abandon
+from geopb.jelly.readers import Readers
+from geopb.jelly.registry import ClassRegistry
 from geopb.limits import Limits
 from geopb.text import printable, safe_repr
 from geopb.wire import messages
 
-#: Ids in one release message: some 12 KiB at the most, below every peer's limit.
-_RELEASES_EACH = 700
-
-Act = Callable[["Broker", list[Any]], None]
-
-
-class State(Enum):
-    """Where a connection stands, as this side sees it."""
-
-    OPENING = "opening"
-    OPEN = "open"
-    PARTED = "parted"
-    CLOSED = "closed"
+Act = Callable[["Broker", list[Any], "Unfinished | None"], None]
 
 
 #: For each message that is received: a global is found faster than an Enum's member.
@@ -63,9 +54,18 @@ class Broker:
         host: Who sends the bytes and runs the calls.
         limits: This side's limits.
         lobby: The object under id 0, which answers the peer's first questions.
-        clock: CPU seconds of this thread, for the hash budget.
-        find_class: Local exception classes by qualified name.
+        readers: The decoders, with these limits and this registry.
+        registry: Local classes by qualified name.
     """
+
+    # fmt: off
+    __slots__ = (
+        "__weakref__", "_act", "_asking", "_following", "_host", "_intake",
+        "_objects", "_peer_drains", "abandon", "answer", "call", "call_only", "exports",
+        "fail", "imports", "limits", "peer_certificate", "peer_limits", "post",
+        "questions", "refuse", "state"
+    )
+    # fmt: on
 
     def __init__(
         self,
@@ -73,34 +73,45 @@ class Broker:
         limits: Limits,
         lobby: object,
         *,
-        clock: Callable[[], float],
-        find_class: ClassFinder,
+        readers: Readers,
+        registry: ClassRegistry,
     ) -> None:
         self._host = host
         self.limits = limits
         #: What the peer's hello told; the least there is, before that.
         self.peer_limits = messages.BEFORE_HELLO
         self.state = State.OPENING
-        #: The certificate that the peer has proved to have, as ``getpeercert()``
-        #: tells it; None without TLS, or without one. Set by the host.
+        #: The peer's certificate, as ``getpeercert()`` tells it, or None: the host's.
         self.peer_certificate: dict[str, Any] | None = None
         self.exports = Exports(lobby)
         self.imports = Imports(host, limits.max_references)
-        self._objects = Objects(host, self.exports, self.imports, limits)
-        self.post = Post(self._objects, self.exports, host)
-        self._intake = Intake(self._objects, self.imports, limits, clock)
+        objects = self._objects = Objects(
+            host, self.exports, self.imports, limits, registry
+        )
+        self.post = Post(objects, self.exports, host)
+        self._intake = Intake(objects, self.imports, limits, readers)
         self._intake.pin = self._pin
-        self._asking = Asking(self.post, find_class)
-        self.questions = self._asking.questions
+        asking = self._asking = Asking(self.post, host, registry)
+        self.questions = asking.questions
+        objects.feeds = Feeds(
+            self.post,
+            host,
+            asking.new_question,
+            asking.remember,
+            limits.max_unsent_bytes,
+        )
         #: Send calls: see `Asking`.
         self.call = self._asking.call
         self.call_only = self._asking.call_only
-        answering = Answering(self.post, limits)
+        self.abandon = self._asking.abandon
+        answering = Answering(self.post, limits, registry)
         #: Answer calls: see `Answering`.
         self.answer = answering.answer
         self.fail = answering.fail
         self.refuse = answering.refuse
+        self._following = Following(self, host, self.imports)
         self._act = self._ACTS[State.OPENING]
+        self._peer_drains = False
 
     def begin(self) -> None:
         """Send the hello; to be called once, first."""
@@ -121,6 +132,11 @@ class Broker:
         if count and self.state in (State.OPENING, State.OPEN):
             self.post.send([messages.RELEASE, entry.number, count])
 
+    def say_draining(self) -> None:
+        """Tell the peer that no new calls are taken from now on."""
+        if self.state in (State.OPENING, State.OPEN):
+            self.post.send([messages.DRAINING, False])
+
     def say_goodbye(self, reason: str) -> None:
         """Tell the peer that nothing more will come, and why; once."""
         if self.state is not State.CLOSED:
@@ -135,7 +151,7 @@ class Broker:
             return
         self._enter(State.CLOSED)
         self.exports.clear()
-        self.imports.clear()
+        self.imports.clear(lost)
         self.post.close()
         self._intake.clear()
         self._asking.end(lost, quiet=quiet)
@@ -156,7 +172,8 @@ class Broker:
             if type(body) is bytes:
                 message = intake.read(body)
                 if message is not None:
-                    self._receive_message(message)
+                    unfinished = intake.unfinished and intake.take_unfinished()
+                    self._receive_message(message, unfinished)
                 elif self.state is not _OPEN:
                     raise ProtocolError(f"bulk while {self.state.value}")
             else:
@@ -169,7 +186,9 @@ class Broker:
         """Whether the stream would end inside a message if it ended now."""
         return self._intake.in_the_middle
 
-    def _receive_message(self, message: list[Any] | Refused) -> None:
+    def _receive_message(
+        self, message: list[Any] | Refused, unfinished: Unfinished | None
+    ) -> None:
         if isinstance(message, Refused):
             self._fail_one(message)
             return
@@ -179,16 +198,20 @@ class Broker:
             raise ProtocolError(
                 f"a message of kind {safe_repr(kind, 20)} while {self.state.value}"
             )
-        act(self, message)
+        act(self, message, unfinished)
 
     def _receive_part(self, part: Any) -> None:
         if self.state is not State.OPEN:
             raise ProtocolError(f"bulk while {self.state.value}")
         whole = self._intake.add_chunk(part)
         if whole is not None:
-            self._receive_message(whole.message)
+            self._receive_message(whole.message, whole.unfinished)
             if whole.pinned is not None:
                 self.exports.unpin(whole.pinned)
+            if whole.cancelled is not None:
+                # Before it has begun.
+                question, late = whole.cancelled
+                self._host.cancel(question, late=late)
 
     def _pin(self, message: list[Any]) -> int | None:
         """Keep the target of a call that waits for bulk: a release may come first."""
@@ -200,10 +223,11 @@ class Broker:
 
     def _fail_one(self, refused: Refused) -> None:
         """Fail the one call that a refused message belongs to."""
-        self._give_back(refused.theirs)
+        self.post.give_back(refused.theirs)
         kind, question = [*refused.head, None, None][:2]
         if self.state is State.OPEN and type(kind) is int:
-            if kind == messages.CALL and (question is None or messages.is_id(question)):
+            asks = question is None or messages.is_id(question)
+            if asks and kind in (messages.CALL, messages.UPDATE, messages.SNAPSHOT):
                 self.refuse(question, refused.error)
                 return
             if kind in (messages.ANSWER, messages.ERROR) and messages.is_id(question):
@@ -211,14 +235,8 @@ class Broker:
                 return
         raise ProtocolError(f"a message that is refused: {refused.error}")
 
-    def _give_back(self, numbers: list[int]) -> None:
-        """Release references that came with a message which is not used."""
-        counts = list(Counter(filter(messages.is_id, numbers)).items())
-        for start in range(0, len(counts), _RELEASES_EACH):
-            some = counts[start : start + _RELEASES_EACH]
-            self.post.send([messages.RELEASE, *chain.from_iterable(some)])
-
-    def _on_hello(self, message: list[Any]) -> None:
+    def _on_hello(self, message: list[Any], unfinished: Unfinished | None) -> None:
+        _no_values(unfinished)
         told = self.peer_limits = messages.read_hello(message)
         self._enter(State.OPEN)
         self._objects.opened(told.max_references)
@@ -227,35 +245,63 @@ class Broker:
         self.post.opened(replace(told, max_depth=depth))
         self._host.opened()
 
-    def _on_call(self, message: list[Any]) -> None:
+    def _on_call(self, message: list[Any], unfinished: Unfinished | None) -> None:
         question, number, name, args, kwargs, options = messages.read_call(message)
         target = self.exports.find(number)
         if target is None:
+            abandon(unfinished)
             self.refuse(question, InsecureJelly(unknown_reference(number)))
         elif len(name) > self.limits.max_name_length:
+            abandon(unfinished)
             limit = self.limits.max_name_length
             error = over_limit("max_name_length", limit, "a method name", len(name))
             self.refuse(question, error)
         else:
-            nested = bool(options) and options.get(messages.NESTED) is True
+            nested = False
             call = IncomingCall(self, question, target, name, args, kwargs)
+            if unfinished is not None:
+                call.unfinished = unfinished
+            if options:
+                nested = options.get(messages.NESTED) is True
+                call.timeout = messages.read_timeout(options)
             self._host.start(call, nested=nested)
 
-    def _on_answer(self, message: list[Any]) -> None:
-        self._asking.answered(message)
+    def _on_updates_end(
+        self, message: list[Any], unfinished: Unfinished | None
+    ) -> None:
+        _no_values(unfinished)
+        self._following.updates_end(message)
 
-    def _on_error(self, message: list[Any]) -> None:
-        self._asking.failed(message)
+    def _on_answer(self, message: list[Any], unfinished: Unfinished | None) -> None:
+        self._asking.answered(message, unfinished)
 
-    def _on_release(self, message: list[Any]) -> None:
+    def _on_release(self, message: list[Any], unfinished: Unfinished | None) -> None:
+        _no_values(unfinished)
         for number, count in messages.read_release(message):
             self.exports.release(number, count)
 
-    def _on_chunk(self, message: list[Any]) -> None:
+    def _on_chunk(self, message: list[Any], unfinished: Unfinished | None) -> None:
         # One whose bytes are not the plain rest of its frame (see `chunk_head`).
         raise ProtocolError(f"a chunk of the wrong shape: {safe_repr(message)}")
 
-    def _on_goodbye(self, message: list[Any]) -> None:
+    def _on_cancel(self, message: list[Any], unfinished: Unfinished | None) -> None:
+        _no_values(unfinished)
+        question, late = messages.read_cancel(message)
+        if not self._intake.cancel(question, late=late):
+            self._host.cancel(question, late=late)
+
+    def _on_draining(self, message: list[Any], unfinished: Unfinished | None) -> None:
+        _no_values(unfinished)
+        if messages.read_draining(message):
+            self._host.drain_seen()
+        elif not self._peer_drains:
+            # Told once: a peer that says it on and on gets no answer each time.
+            self._peer_drains = True
+            self._host.peer_drains()
+            self.post.send([messages.DRAINING, True])
+
+    def _on_goodbye(self, message: list[Any], unfinished: Unfinished | None) -> None:
+        _no_values(unfinished)
         reason = messages.read_goodbye(message)
         self._enter(State.PARTED)
         self._host.parted(reason)
@@ -270,10 +316,15 @@ class Broker:
         State.OPEN: {
             messages.CALL: _on_call,
             messages.ANSWER: _on_answer,
-            messages.ERROR: _on_error,
+            messages.ERROR: lambda broker, *told: broker._asking.failed(*told),
             messages.RELEASE: _on_release,
             messages.CHUNK: _on_chunk,
             messages.GOODBYE: _on_goodbye,
+            messages.UPDATE: lambda broker, *told: broker._following.update(*told),
+            messages.SNAPSHOT: lambda broker, *told: broker._following.snapshot(*told),
+            messages.UPDATES_END: _on_updates_end,
+            messages.CANCEL: _on_cancel,
+            messages.DRAINING: _on_draining,
         },
         State.PARTED: {},
         State.CLOSED: {},
@@ -292,3 +343,9 @@ class Broker:
     def __repr__(self) -> str:
         held = ", ".join(f"{name}={n}" for name, n in self.statistics().items())
         return f"<Broker {self.state.value}: {held}>"
+
+
+def _no_values(unfinished: Unfinished | None) -> None:
+    """Refuse copies in a message that has no place for users' values."""
+    if unfinished is not None:
+        raise ProtocolError("a copy in a message without values")

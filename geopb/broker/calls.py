@@ -6,27 +6,70 @@ promises by the small protocol `Answerable` only. Called by the broker.
 
 from __future__ import annotations
 
+from math import isfinite
 from typing import Any, Protocol
 
 from geopb.failure import Failure
+from geopb.jelly.finish import Unfinished
+
+
+def checked_seconds(seconds: object) -> float:
+    """Return a number of seconds. Raises TypeError or ValueError for anything else."""
+    if isinstance(seconds, bool) or not isinstance(seconds, int | float):
+        raise TypeError(f"expected seconds, not {type(seconds).__name__}")
+    try:
+        number = float(seconds)
+    except OverflowError:
+        raise ValueError(
+            "so many seconds are no deadline: give None for none"
+        ) from None
+    if not isfinite(number):
+        raise ValueError(f"{number} seconds are no deadline: give None for none")
+    return number
 
 
 class Answerable(Protocol):
     """What waits for an answer: a promise."""
+
+    @property
+    def genuine(self) -> tuple[type[Exception], ...]:
+        """Errors that are about this call when the peer tells them, if it may."""
 
     def settle(self, value: object, failure: Failure | None = None) -> None:
         """End with `value`, or with `failure`; must not switch greenlets."""
 
 
 class IncomingCall:
-    """One call of the peer's.
+    """One call of the peer's, from its arrival to its answer.
 
     Attributes:
         question: The id to answer under, None where no answer is wanted.
         target: The object that is called.
+        unfinished: What is left to do for its arguments, None for nothing.
+        timeout: Seconds that it has from its arrival, None for no deadline.
+
+    The rest belongs to who runs it:
+        until: Its deadline by the monotonic clock, None for none.
+        worker: The greenlet that does, None before; it is in users' code while its
+            ``call`` is this one.
+        interruption: What is to be raised in it, None for nothing.
+        thrown: Whether that has been done.
+        begins_anyway: Whether it begins though it is to be interrupted.
+        shields: How many blocks it is in that must not be interrupted.
+        result: The promise, AsyncResult or Greenlet that it returned, if it did.
+        timer: Ends at its deadline.
     """
 
-    __slots__ = ("args", "broker", "kwargs", "name", "question", "target")
+    unfinished: Unfinished | None = None
+    timeout: float | None = None
+    until: float | None = None
+    worker: Any = None
+    interruption: Exception | None = None
+    thrown = False
+    begins_anyway = False
+    shields = 0
+    result: Any = None
+    timer: Any = None
 
     def __init__(
         self,
@@ -44,8 +87,25 @@ class IncomingCall:
         self.args = args
         self.kwargs = kwargs
 
+    @property
+    def perspective(self) -> Any:
+        """For whom it is served: the avatar that it goes to, None for nobody."""
+        return getattr(self.target, "serializing_perspective", None)
+
     def __repr__(self) -> str:
         return f"<IncomingCall {self.question} {self.name}>"
+
+
+class Ignored:
+    """Waits for an answer that nobody wants any more.
+
+    Its references are released when it is dropped.
+    """
+
+    genuine: tuple[type[Exception], ...] = ()
+
+    def settle(self, value: object, failure: Failure | None = None) -> None:
+        """Let it go."""
 
 
 class Questions(dict[int, Answerable]):

@@ -7,14 +7,28 @@ used twice. Called by the broker alone.
 
 from __future__ import annotations
 
+from collections.abc import Callable, Hashable, Iterable
+from typing import Any, Protocol
+
 from geopb.errors import ProtocolError, over_limit
 
 
-class _Export:
-    __slots__ = ("count", "pins", "target")
+class Feed(Protocol):
+    """What keeps a peer's copy of an exported object current: see `observers`."""
 
-    def __init__(self, target: object) -> None:
+    def released(self, left: int) -> None:
+        """The peer has dropped its copy; `left` more references are on the way."""
+
+
+class _Export:
+    __slots__ = ("count", "feed", "home", "key", "pins", "target")
+
+    def __init__(self, key: Hashable, target: object, home: object) -> None:
+        self.key = key
+        #: What calls go to, and what the peer sends home.
         self.target = target
+        self.home = home
+        self.feed: Feed | None = None
         #: References sent and not released.
         self.count = 0
         #: Messages that wait for it.
@@ -28,37 +42,67 @@ class Exports:
         lobby: The object under id 0, which every peer may call and none releases.
     """
 
-    __slots__ = ("_by_id", "_ids", "_lobby", "_next", "_unsure")
+    __slots__ = ("_by_id", "_ids", "_lobby", "_next")
 
     def __init__(self, lobby: object) -> None:
         self._by_id: dict[int, _Export] = {}
-        self._ids: dict[int, int] = {}
+        self._ids: dict[Hashable, int] = {}
         self._next = 1
         self._lobby = lobby
-        #: Ids counted for a message that may still fail, one entry for each time.
-        self._unsure: list[int] = []
 
     def __len__(self) -> int:
         return len(self._by_id)
 
     def export(self, target: object, max_references: int) -> int:
-        """Count one more reference to `target`; `settle` or `rollback` must follow.
+        """Count one more reference to `target`; return its id.
 
         Raises:
             LimitExceeded: The table is full.
         """
         number = self._ids.get(id(target))
         if number is None:
-            if len(self._by_id) >= max_references:
-                size = len(self._by_id) + 1
-                raise over_limit("max_references", max_references, "a table", size)
-            number = self._next
-            self._next += 1
-            self._ids[id(target)] = number
-            self._by_id[number] = _Export(target)
+            number = self._add(id(target), target, target, max_references)
         self._by_id[number].count += 1
-        self._unsure.append(number)
         return number
+
+    def export_view(
+        self,
+        viewed: object,
+        perspective: object,
+        make: Callable[[], object],
+        max_references: int,
+    ) -> int:
+        """Count one more reference to `viewed` as `perspective` sees it.
+
+        ``make()`` returns what its calls go to, and holds both; home comes `viewed`.
+        """
+        key = (id(viewed), id(perspective))
+        number = self._ids.get(key)
+        if number is None:
+            number = self._add(key, make(), viewed, max_references)
+        self._by_id[number].count += 1
+        return number
+
+    def _add(
+        self, key: Hashable, target: object, home: object, max_references: int
+    ) -> int:
+        if len(self._by_id) >= max_references:
+            size = len(self._by_id) + 1
+            raise over_limit("max_references", max_references, "a table", size)
+        number = self._next
+        self._next += 1
+        self._ids[key] = number
+        self._by_id[number] = _Export(key, target, home)
+        return number
+
+    def feed(self, number: int) -> Any:
+        """Return what feeds the peer's copy of an object, None if nothing does."""
+        entry = self._by_id.get(number)
+        return None if entry is None else entry.feed
+
+    def set_feed(self, number: int, feed: Feed) -> None:
+        """Remember what feeds the peer's copy of an object."""
+        self._by_id[number].feed = feed
 
     def pin(self, number: int) -> bool:
         """Keep an object, though it be released, until `unpin`; False if unknown."""
@@ -77,25 +121,28 @@ class Exports:
     def _forget_if_free(self, number: int, entry: _Export) -> None:
         if not entry.count and not entry.pins:
             del self._by_id[number]
-            del self._ids[id(entry.target)]
+            del self._ids[entry.key]
 
-    def settle(self) -> None:
-        """Keep the counts made since the last time: their message goes out."""
-        if self._unsure:
-            self._unsure.clear()
-
-    def rollback(self) -> None:
+    def rollback(self, numbers: Iterable[int]) -> None:
         """Take the counts back that were made for a message that failed."""
-        for number in self._unsure:
-            self.release(number, 1)
-        self._unsure.clear()
+        for number in numbers:
+            entry = self._by_id.get(number)
+            if entry is not None:
+                entry.count -= 1
+                self._forget_if_free(number, entry)
 
     def find(self, number: int) -> object | None:
         """Return the object under that id; None if it was never given, or released."""
         if number == 0:
             return self._lobby
         entry = self._by_id.get(number)
-        return None if entry is None else entry.target
+        # What is fed to the peer is no object to call.
+        return None if entry is None or entry.feed is not None else entry.target
+
+    def find_home(self, number: int) -> object | None:
+        """Return what the peer sends home under that id; None if there is nothing."""
+        entry = self._by_id.get(number)
+        return None if entry is None else entry.home
 
     def release(self, number: int, count: int) -> object | None:
         """Take back `count` references; return the object if it was the last.
@@ -111,13 +158,17 @@ class Exports:
             )
         entry.count -= count
         self._forget_if_free(number, entry)
+        if entry.feed is not None:
+            entry.feed.released(entry.count)
         return None if entry.count else entry.target
 
     def clear(self) -> None:
         """Forget all: the connection has ended."""
+        feeds = [entry.feed for entry in self._by_id.values() if entry.feed]
         self._by_id.clear()
         self._ids.clear()
-        self._unsure.clear()
+        for feed in feeds:
+            feed.released(0)
 
     def statistics(self) -> dict[str, int]:
         """Return ``{"objects": ..., "references": ...}``."""

@@ -2,10 +2,13 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from typing import Protocol
 
+from geopb.broker.caches import CacheEntry
 from geopb.broker.calls import IncomingCall
 from geopb.broker.references import Line
+from geopb.jelly.finish import Unfinished
 
 
 class Host(Line, Protocol):
@@ -22,6 +25,23 @@ class Host(Line, Protocol):
 
     def start(self, call: IncomingCall, *, nested: bool) -> None:
         """Run a call of the peer's, later, in a greenlet of its own."""
+
+    def start_update(self, call: IncomingCall, entry: CacheEntry) -> None:
+        """Run an update of a cache, later, behind those that came before it."""
+
+    def finish(
+        self, unfinished: Unfinished, then: Callable[[BaseException | None], object]
+    ) -> None:
+        """Finish a message in a greenlet of its own; tell `then` what went wrong."""
+
+    def cancel(self, question: int, *, late: bool) -> None:
+        """Stop a call of the peer's, if it still runs; `late`: its time is over."""
+
+    def peer_drains(self) -> None:
+        """The peer takes no new calls from now on."""
+
+    def drain_seen(self) -> None:
+        """The peer knows that this side takes no new calls."""
 
     def parted(self, reason: str) -> None:
         """The peer said goodbye: nothing more will come."""

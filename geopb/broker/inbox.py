@@ -8,26 +8,44 @@ Called by the broker alone.
 from __future__ import annotations
 
 from geopb.errors import ProtocolError, over_limit
+from geopb.jelly.finish import Unfinished
 from geopb.jelly.slots import BulkSlot
 from geopb.limits import MAX_BULK
 from geopb.wire.codec import DecodeRefused
+from geopb.wire.messages import CALL
 
 
 class Waiting:
     """A decoded message and how many of its slots are empty."""
 
-    __slots__ = ("missing", "pinned", "refusal", "size", "value")
+    __slots__ = (
+        "cancelled",
+        "missing",
+        "pinned",
+        "refusal",
+        "size",
+        "unfinished",
+        "value",
+    )
 
     def __init__(
-        self, value: list[object], slots: list[BulkSlot], pinned: int | None
+        self,
+        value: list[object],
+        slots: list[BulkSlot],
+        pinned: int | None,
+        unfinished: Unfinished | None,
     ) -> None:
         self.value = value
+        #: What is left to do for it then.
+        self.unfinished = unfinished
         #: The id of an export that is kept for it.
         self.pinned = pinned
         self.missing = len(slots)
         self.size = sum(slot.length for slot in slots)
         #: Why the message cannot be used after all.
         self.refusal: Exception | None = None
+        #: ``(question, late)`` once it is a call that was cancelled.
+        self.cancelled: tuple[int, bool] | None = None
 
 
 class _Assembly:
@@ -60,11 +78,13 @@ class _Assembly:
 class Inbox:
     """Bulk that was announced, by id."""
 
-    __slots__ = ("_by_id", "_limit", "_open")
+    __slots__ = ("_by_id", "_calls", "_limit", "_open")
 
     def __init__(self, max_message_size: int) -> None:
         self._limit = max_message_size
         self._by_id: dict[int, _Assembly] = {}
+        #: The calls among those that wait, by question.
+        self._calls: dict[int, Waiting] = {}
         #: Bytes of the messages that are not complete, arrived or not.
         self._open = 0
 
@@ -76,9 +96,13 @@ class Inbox:
         message: list[object],
         slots: list[BulkSlot],
         pinned: int | None = None,
+        unfinished: Unfinished | None = None,
     ) -> None:
         """Hold `message` until the bytes for its slots are there."""
-        waiting = Waiting(message, slots, pinned)
+        waiting = Waiting(message, slots, pinned, unfinished)
+        question = _question(message)
+        if question is not None:
+            self._calls[question] = waiting
         for slot in slots:
             self._announce(slot.id, slot.length, slot, waiting)
 
@@ -112,9 +136,18 @@ class Inbox:
         del self._by_id[number]
         return self._complete(assembly)
 
+    def cancel(self, question: int, *, late: bool) -> bool:
+        """Note that a call was cancelled; False if none of that question waits."""
+        waiting = self._calls.get(question)
+        if waiting is None:
+            return False
+        waiting.cancelled = waiting.cancelled or (question, late)
+        return True
+
     def clear(self) -> None:
         """Forget all: the connection has ended."""
         self._by_id.clear()
+        self._calls.clear()
         self._open = 0
 
     def _announce(
@@ -141,4 +174,15 @@ class Inbox:
         if waiting.missing:
             return None
         self._open -= waiting.size
+        question = _question(waiting.value)
+        if question is not None and self._calls.get(question) is waiting:
+            del self._calls[question]
         return waiting
+
+
+def _question(message: list[object]) -> int | None:
+    """Return the question of a call, None for what is none."""
+    if len(message) < 2 or message[0] != CALL:
+        return None
+    question = message[1]
+    return question if type(question) is int else None

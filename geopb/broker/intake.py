@@ -10,10 +10,13 @@ from collections.abc import Callable
 from dataclasses import dataclass, field
 from typing import Any
 
+from geopb.broker.imports import Imports
 from geopb.broker.inbox import Inbox, Waiting
-from geopb.broker.references import Imports
 from geopb.errors import Error, InsecureJelly, LimitExceeded, ProtocolError
 from geopb.jelly.decode import Finder, Unjellier
+from geopb.jelly.draft import Draft
+from geopb.jelly.finish import Unfinished
+from geopb.jelly.readers import Readers
 from geopb.limits import Limits
 from geopb.wire.codec import DecodeRefused
 from geopb.wire.framing import ChunkPart, FrameReader
@@ -35,20 +38,35 @@ class Whole:
     """A message whose bulk is there."""
 
     message: list[Any] | Refused
+    unfinished: Unfinished | None
     #: The id of an export that was kept for it, to be released now.
     pinned: int | None
+    #: ``(question, late)`` where the call was cancelled while its bulk came.
+    cancelled: tuple[int, bool] | None
 
 
 class Intake:
     """Reads the messages of one peer."""
+
+    __slots__ = (
+        "_finder",
+        "_imports",
+        "_inbox",
+        "_readers",
+        "cut",
+        "frames",
+        "pin",
+        "unfinished",
+    )
 
     def __init__(
         self,
         finder: Finder,
         imports: Imports,
         limits: Limits,
-        clock: Callable[[], float],
+        readers: Readers,
     ) -> None:
+        self._finder = finder
         self._imports = imports
         self._inbox = Inbox(limits.max_message_size)
         #: Cuts the stream; its `refusal` says what is wrong behind the last bodies.
@@ -57,7 +75,9 @@ class Intake:
         self.pin: Callable[[list[Any]], int | None] = lambda message: None
         #: Cuts what arrives into bodies and parts of chunks.
         self.cut = self.frames.feed
-        self._unjellier = Unjellier(finder, limits, clock)
+        self._readers = readers
+        #: What is left to do for the message read last, where users' code may run.
+        self.unfinished: Unfinished | None = None
 
     @property
     def in_the_middle(self) -> bool:
@@ -75,49 +95,92 @@ class Intake:
         Raises:
             ProtocolError: It is none.
         """
-        reader = self._unjellier
+        idle = self._readers.idle
+        reader = idle.pop() if idle else self._readers.make(self._finder)
+        reader.finder = self._finder
+        try:
+            return self._read(reader, body)
+        finally:
+            idle.append(reader)
+
+    def _read(self, reader: Unjellier, body: bytes) -> list[Any] | Refused | None:
+        draft = reader.draft
         try:
             message: list[Any] = reader.read(body)
-        except (DecodeRefused, LimitExceeded) as error:
+            if draft.used:
+                self.unfinished = _unfinished(draft, message)
+        except (DecodeRefused, LimitExceeded, InsecureJelly) as error:
+            draft.forget()
             self._imports.refuse()
-            return self._salvage(body, error)
+            return self._salvage(reader, body, error)
         if not message:
             raise ProtocolError("a message that is an empty array")
-        if reader.used:
-            if reader.theirs:
-                self._imports.accept(reader.theirs)
-            if reader.slots:
-                self._inbox.expect(message, reader.slots, self.pin(message))
-                reader.forget()
+        if draft.used:
+            if draft.theirs:
+                self._imports.accept(draft.theirs)
+            if draft.slots:
+                pinned = self.pin(message)
+                self._inbox.expect(message, draft.slots, pinned, self.unfinished)
+                self.unfinished = None
+                draft.forget()
                 return None
-            reader.forget()
+            draft.forget()
         return message
+
+    def take_unfinished(self) -> Unfinished | None:
+        """Return what is left to do for the message read last; once."""
+        unfinished, self.unfinished = self.unfinished, None
+        return unfinished
 
     def add_chunk(self, part: ChunkPart) -> Whole | None:
         """Take a part of a chunk; return the message that it completes, if it does."""
         waiting = self._inbox.add(*part)
         if waiting is None:
             return None
-        return Whole(self._finished(waiting), waiting.pinned)
+        message, unfinished = self._finished(waiting)
+        return Whole(message, unfinished, waiting.pinned, waiting.cancelled)
 
-    def _finished(self, waiting: Waiting) -> list[Any] | Refused:
-        if waiting.refusal is not None:
-            return Refused(waiting.value, _as_error(waiting.refusal))
-        self._unjellier.finish(waiting.value)
-        return waiting.value
+    def cancel(self, question: int, *, late: bool) -> bool:
+        """Note that a call was cancelled; False if it does not wait for its bulk."""
+        return self._inbox.cancel(question, late=late)
+
+    def _finished(
+        self, waiting: Waiting
+    ) -> tuple[list[Any] | Refused, Unfinished | None]:
+        unfinished = waiting.unfinished
+        error = waiting.refusal
+        if error is None and unfinished is not None:
+            if unfinished.runs_code:
+                return waiting.value, unfinished
+            try:
+                unfinished.finish()
+            except (InsecureJelly, LimitExceeded) as refused:
+                error = refused
+        if error is not None:
+            return Refused(waiting.value, _as_error(error)), None
+        return waiting.value, None
 
     def clear(self) -> None:
         """Forget all: the connection has ended."""
         self._inbox.clear()
 
-    def _salvage(self, body: bytes, error: Exception) -> Refused:
+    def _salvage(self, reader: Unjellier, body: bytes, error: Exception) -> Refused:
         try:
-            salvaged = self._unjellier.salvage(body)
+            salvaged = reader.salvage(body)
         except DecodeRefused as worse:
             raise ProtocolError(f"a message that cannot be read: {worse}") from None
         for number, length in salvaged.bulk:
             self._inbox.discard(number, length)
         return Refused(salvaged.head, _as_error(error), salvaged.theirs)
+
+
+def _unfinished(draft: Draft, message: list[Any]) -> Unfinished | None:
+    """Return what is left to do where users' code may run; do it if it is not."""
+    unfinished = draft.unfinished(message)
+    if unfinished is None or draft.slots or unfinished.runs_code:
+        return unfinished
+    unfinished.finish()
+    return None
 
 
 def _as_error(error: Exception) -> Error:

@@ -1,48 +1,122 @@
-"""How objects cross: which become references, and what a reference becomes.
+"""How objects cross: which become references, which copies, and what these become.
 
-Owns the decision, for the encoder (`passed`) and the decoder (`found_*`), over one
-connection's tables of exports and imports. Never sends. Made by the broker.
+Owns the decision, for the encoder (`passed`, `copied`) and the decoder (`found_*`),
+over one connection's tables of exports and imports. Never sends. Made by the broker.
 """
 
 from __future__ import annotations
 
+from contextvars import ContextVar
+from enum import Enum
+from typing import Any
+
+from geopb.broker.caches import AwaitState, TakeFirstState
 from geopb.broker.exports import Exports
-from geopb.broker.references import Imports, Line, RemoteReference
+from geopb.broker.feeds import Feeds
+from geopb.broker.imports import Imports
+from geopb.broker.observer import Restart
+from geopb.broker.observers import Feed
+from geopb.broker.references import Line, RemoteReference
 from geopb.errors import InsecureJelly
+from geopb.failure.fresh import arguments, told_attributes
+from geopb.flavors.cacheable import Cacheable, RemoteCache
+from geopb.flavors.copyable import Copyable
 from geopb.flavors.referenceable import Referenceable
+from geopb.flavors.viewable import Viewable, ViewPoint
 from geopb.jelly import tags
+from geopb.jelly.finish import Step
+from geopb.jelly.passing import Packing, State
+from geopb.jelly.registry import ClassRegistry, enum_name
 from geopb.limits import Limits
 from geopb.wire import messages
 from geopb.wire.codec import CBORTag, DecodeRefused
+
+#: For whom the running call is served: hooks of copies that it sends get this one.
+serving_perspective: ContextVar[Any] = ContextVar("serving_perspective", default=None)
 
 
 class Objects:
     """The objects of one connection, as messages see them."""
 
+    # fmt: off
+    __slots__ = (
+        "_bulk_ids", "_exports", "_imports", "_line", "_max_exports", "_registry",
+        "feeds", "find_array", "find_record"
+    )
+    # fmt: on
+
+    #: Set by the broker: what keeps the peer's caches current.
+    feeds: Feeds
+
     def __init__(
-        self, line: Line, exports: Exports, imports: Imports, limits: Limits
+        self,
+        line: Line,
+        exports: Exports,
+        imports: Imports,
+        limits: Limits,
+        registry: ClassRegistry,
     ) -> None:
         self._line = line
         self._exports = exports
         self._imports = imports
         self._max_exports = limits.max_references
         self._bulk_ids = 0
+        self._registry = registry
+        #: How objects of a class cross as records: see `ClassRegistry`.
+        self.find_record = registry.find_record
+        #: Which arrays may cross.
+        self.find_array = registry.find_array
 
     def opened(self, peers_max_references: int) -> None:
         """The peer's hello is in: it holds no more references than that."""
         self._max_exports = min(self._max_exports, peers_max_references)
 
-    def passed(self, value: object) -> CBORTag | None:
-        """Return how an object crosses, None if it may not; counts exports."""
+    # -- out -------------------------------------------------------------------------
+
+    def passed(self, value: object, packing: Packing) -> CBORTag | None:
+        """Return how an object crosses as a reference, None if it does not."""
         if isinstance(value, RemoteReference):
-            if value._line is not self._line:
-                raise InsecureJelly(
-                    "a reference to an object of another peer may not be sent to a "
-                    "third party"
-                )
+            self._check_line(value._line)
             return CBORTag(tags.YOURS, value._entry.number)
+        if isinstance(value, RemoteCache):
+            entry = getattr(value, "_geopb_entry", None)
+            if entry is None:
+                return None
+            self._check_line(entry.line)
+            return CBORTag(tags.YOURS, entry.number)
         if isinstance(value, Referenceable):
-            return CBORTag(tags.MINE, self._exports.export(value, self._max_exports))
+            number = self._exports.export(value, self._max_exports)
+        elif isinstance(value, Viewable):
+            perspective = self._perspective(packing)
+            number = self._exports.export_view(
+                value,
+                perspective,
+                lambda: ViewPoint(perspective, value),
+                self._max_exports,
+            )
+        else:
+            return None
+        packing.exported.append(number)
+        return CBORTag(tags.MINE, number)
+
+    def copied(self, value: object, packing: Packing) -> State | CBORTag | None:
+        """Return how an object crosses by value, None if it does not."""
+        if isinstance(value, Cacheable):
+            return self._cached(value, packing)
+        if isinstance(value, Copyable):
+            perspective = self._perspective(packing)
+            name = value.getTypeToCopyFor(perspective)
+            state = value.getStateToCopyFor(perspective)
+            return State(tags.COPY, [_checked(name)], state)
+        known = self._registry.find_name(type(value))
+        if known is None:
+            return None
+        if isinstance(value, Enum):
+            return CBORTag(tags.ENUM, [known, enum_name(value)])
+        if isinstance(value, Exception):
+            told = [list(arguments(value)), told_attributes(value)]
+            # The exception itself is the one container around what it holds.
+            return State(tags.COPY, [known], told, around=1)
         return None
 
     def new_bulk(self) -> int:
@@ -50,18 +124,65 @@ class Objects:
         self._bulk_ids += 1
         return self._bulk_ids
 
+    def _cached(self, value: Cacheable, packing: Packing) -> State | CBORTag:
+        perspective = self._perspective(packing)
+        name = _checked(value.getTypeToCopyFor(perspective))
+        number = self._exports.export(value, self._max_exports)
+        packing.exported.append(number)
+        known = self._exports.feed(number)
+        if known is not None:
+            if known.ended:
+                packing.begun.append((Restart(known), number))
+            return CBORTag(tags.CACHE, [number, name])
+        feed = Feed(self.feeds, value, number, perspective)
+        self._exports.set_feed(number, feed)
+        packing.begun.append((feed, number))
+        return State(tags.CACHE, [number, name], feed.begin())
+
+    def _perspective(self, packing: Packing) -> Any:
+        if packing.perspective is None:
+            packing.perspective = serving_perspective.get()
+        return packing.perspective
+
+    def _check_line(self, line: Line) -> None:
+        if line is not self._line:
+            raise InsecureJelly(
+                "a reference to an object of another peer may not be sent to a "
+                "third party"
+            )
+
+    # -- in --------------------------------------------------------------------------
+
     def found_theirs(self, number: int) -> object:
         """Return the reference to an object of the peer's."""
         if not messages.is_id(number):
             raise DecodeRefused(f"reference {number} is no id")
         return self._imports.find(number)
 
+    def found_cache(
+        self, number: int, cls: type, state: list[object]
+    ) -> tuple[object, Step | None]:
+        """Return the cache of an object of the peer's, and what is left to do."""
+        if not messages.is_id(number):
+            raise DecodeRefused(f"cache {number} is no id")
+        found, entry = self._imports.find_cache(number, cls, with_state=bool(state))
+        if state:
+            return found, TakeFirstState(found, entry, state)
+        return found, None if entry.taken else AwaitState(entry)
+
     def found_ours(self, number: int) -> object:
         """Return an object of this side that the peer names."""
-        found = self._exports.find(number) if number else None
+        found = self._exports.find_home(number) if number else None
         if found is None:
             raise DecodeRefused(unknown_reference(number))
         return found
+
+
+def _checked(name: object) -> str:
+    if not isinstance(name, str):
+        kind = type(name).__name__
+        raise TypeError(f"getTypeToCopyFor() returned {kind}, not a name")
+    return str(name)
 
 
 def unknown_reference(number: int) -> str:

@@ -10,7 +10,7 @@ from __future__ import annotations
 from collections import deque
 from typing import Any
 
-from geopb.jelly.encode import Bulk, Packed
+from geopb.jelly.passing import Bulk, Packed
 from geopb.limits import MAX_BULK, MINIMUM_MESSAGE_BYTES
 from geopb.wire.chunks import CHUNK_HEAD_BYTES, make_chunk_head
 from geopb.wire.framing import frame_head
@@ -19,6 +19,10 @@ from geopb.wire.framing import frame_head
 CHUNK_BYTES = 64 * 1024
 #: Chunks that go to the kernel in one piece.
 _CHUNKS_AT_ONCE = 4
+
+
+#: In place of queues that are empty; never changed.
+_NONE: deque[Any] = deque(maxlen=0)
 
 
 class _Group:
@@ -86,8 +90,9 @@ class Outbox:
         self._chunk_bytes = CHUNK_BYTES
         self._bulk_on_the_way = 0
         self._last = b""
-        self._sending: deque[_Sending] = deque()
-        self._waiting: deque[Packed] = deque()
+        # Made when needed: most connections are idle, and send no bulk.
+        self._sending: deque[_Sending] = _NONE
+        self._waiting: deque[Packed] = _NONE
         #: Bytes of bulk, and of the messages that wait for their turn with it.
         self._bulk_unsent = 0
 
@@ -114,6 +119,8 @@ class Outbox:
 
     def add_packed(self, packed: Packed) -> None:
         """Queue a message with bulk."""
+        if self._waiting is _NONE:
+            self._sending, self._waiting = deque(), deque()
         self._waiting.append(packed)
         size = len(packed.body) + _size(packed)
         self._bulk_unsent += size
@@ -160,8 +167,7 @@ class Outbox:
     def clear(self) -> None:
         """Forget all: the connection has ended."""
         self._frames.clear()
-        self._sending.clear()
-        self._waiting.clear()
+        self._sending = self._waiting = _NONE
         self._last = b""
         self._bulk_on_the_way = self._bulk_unsent = 0
         self.frames_size = self.unsent = 0
@@ -204,6 +210,8 @@ class Outbox:
             self._bulk_unsent -= len(packed.body)
             self.unsent -= len(packed.body)
             self.add(packed.body)
+            if packed.queued is not None:
+                packed.queued()
             self._bulk_on_the_way += size
             group = _Group(packed)
             self._sending.extend(_Sending(bulk, group) for bulk in packed.bulk)

@@ -6,13 +6,16 @@ that could not be sent. Never decides what to send. Called by the broker alone.
 
 from __future__ import annotations
 
+from collections import Counter
+from itertools import chain
 from typing import Any, Protocol
 
 from geopb.broker.exports import Exports
 from geopb.broker.outbox import Outbox
 from geopb.failure import Report
 from geopb.jelly.census import few_scalars
-from geopb.jelly.encode import Encoder, Passer
+from geopb.jelly.encode import Encoder
+from geopb.jelly.passing import Packed, Packing, Passer
 from geopb.text import encodable, shorten
 from geopb.wire import messages
 from geopb.wire.codec import encode
@@ -20,6 +23,8 @@ from geopb.wire.codec import encode
 #: Bytes queued in one turn of the loop with which the peer should begin already.
 #: Twice the rate of 1000 calls made in a row, against sending them all at the end.
 _MANY_BYTES = 4096
+#: Ids in one release message: some 12 KiB at the most, below every peer's limit.
+_RELEASES_EACH = 700
 
 
 class Sender(Protocol):
@@ -40,6 +45,16 @@ class Post:
         exports: What packing counts.
         sender: Who takes the bytes.
     """
+
+    __slots__ = (
+        "_encoder",
+        "_exports",
+        "_finished",
+        "_sender",
+        "closed",
+        "outbox",
+        "peer_limits",
+    )
 
     def __init__(self, passer: Passer, exports: Exports, sender: Sender) -> None:
         self.peer_limits = messages.BEFORE_HELLO
@@ -67,13 +82,17 @@ class Post:
         args: Any,
         kwargs: dict[str, Any] | None = None,
         tail: Any = (),
+        *,
+        perspective: Any = None,
     ) -> None:
         """Send ``[*head, args, kwargs?, *tail]``, `args` and `kwargs` made passable.
 
-        What it exports is counted, and rolled back if it fails.
+        What it exports is counted, and rolled back if it fails. ``perspective`` is for
+        whom copies are asked for their state; None takes the running call's.
 
         Raises:
             InsecureJelly, LimitExceeded: A value may not cross. Nothing was sent.
+            BaseException: What a hook of a copy raised. Nothing was sent.
         """
         # A glance at the values is enough for most calls and answers.
         if kwargs is None and not tail and few_scalars(args):
@@ -84,17 +103,52 @@ class Post:
             if 0 < len(body) <= messages.SMALLEST_LIMIT:
                 self._send(body)
                 return
+        packing = Packing(perspective)
+        packed = self.pack(head, args, kwargs, tail, packing=packing)
+        self.send_packed(packed, packing)
+
+    def pack(
+        self,
+        head: list[object],
+        args: Any,
+        kwargs: dict[str, Any] | None = None,
+        tail: Any = (),
+        *,
+        packing: Packing,
+    ) -> Packed:
+        """Pack a message, which `send_packed` or `undo` must follow.
+
+        Raises:
+            InsecureJelly, LimitExceeded: A value may not cross; all is undone.
+            BaseException: What a hook of a copy raised; likewise.
+        """
         try:
-            packed = self._encoder.pack(head, args, kwargs, tail)
+            return self._encoder.pack(head, args, kwargs, tail, packing=packing)
         except BaseException:
-            self._exports.rollback()
+            self.undo(packing)
             raise
-        self._exports.settle()
-        if packed.bulk and not self._finished:
+
+    def send_packed(self, packed: Packed, packing: Packing) -> None:
+        """Send what was packed."""
+        if self._finished:
+            # A hook has blocked while the connection ended.
+            self.undo(packing)
+            return
+        if packing.begun:
+            packed.queued = lambda: _queued(packing)
+        if packed.bulk:
             self.outbox.add_packed(packed)
             self._wake()
         else:
             self._send(packed.body)
+            if packed.queued is not None:
+                packed.queued()
+
+    def undo(self, packing: Packing) -> None:
+        """Take back what packing has counted: the message is not sent."""
+        self._exports.rollback(packing.exported)
+        for feed, number in packing.begun:
+            feed.failed(named=self._exports.find_home(number) is not None)
 
     def send_report(self, question: int, report: Report) -> None:
         """Answer a question with an exception. Never fails."""
@@ -106,30 +160,41 @@ class Post:
             if report.args and not args:
                 # An exception shows its arguments: the text stands for them.
                 args = [report.message]
-            self.send_values(head, args, None, tail)
+            told = {
+                name: value
+                for name, value in report.attributes.items()
+                if self._may_cross(value)
+            }
+            self.send_values(head, args, told, tail)
         except Exception:
             # Together they pass a limit, or a detail cannot cross: the type and the
             # message, cut to what every peer takes, always arrive.
             name, *bases = [encodable(text)[:150] for text in (report.type, *parents)]
             text = shorten(encodable(report.message), 1000)
-            self.send(
-                [messages.ERROR, question, name, text, bases[:8], [text], None, {}]
-            )
+            self.send([messages.ERROR, question, name, text, bases[:8], [text], {}])
 
     def _crossing(self, args: tuple[object, ...]) -> list[object]:
         """Return those of an exception's arguments that can cross."""
         return [arg for arg in args if self._may_cross(arg)]
 
     def _may_cross(self, value: object) -> bool:
+        packing = Packing()
         try:
-            self._encoder.pack([], (value,))
+            self._encoder.pack([], (value,), packing=packing)
         except Exception:
             # The error path cannot fail: whatever ails this one, it stays behind.
             return False
         else:
             return True
         finally:
-            self._exports.rollback()
+            self.undo(packing)
+
+    def give_back(self, numbers: list[int]) -> None:
+        """Release references that came with a message which is not used."""
+        counts = list(Counter(filter(messages.is_id, numbers)).items())
+        for start in range(0, len(counts), _RELEASES_EACH):
+            some = counts[start : start + _RELEASES_EACH]
+            self.send([messages.RELEASE, *chain.from_iterable(some)])
 
     def finish(self, message: list[Any]) -> None:
         """Send the last message; whatever comes after it is dropped."""
@@ -158,3 +223,8 @@ class Post:
         if not outbox.more and outbox:
             outbox.more = True
             self._sender.wake()
+
+
+def _queued(packing: Packing) -> None:
+    for feed, _ in packing.begun:
+        feed.sent()

@@ -21,7 +21,7 @@ from typing import (
 )
 from weakref import ref
 
-from geopb.errors import over_limit
+from geopb.broker.calls import checked_seconds
 from geopb.flavors.referenceable import method_name
 
 P = ParamSpec("P")
@@ -42,17 +42,36 @@ class Line(Protocol):
     """A connection, as references use it."""
 
     def call(
-        self, target: int, name: str, args: tuple[Any, ...], kwargs: dict[str, Any]
+        self,
+        target: int,
+        name: str,
+        args: tuple[Any, ...],
+        kwargs: dict[str, Any],
+        timeout: float | None = None,
     ) -> Any:
         """Send a call; return its promise. Raises DeadReferenceError."""
 
     def call_only(
-        self, target: int, name: str, args: tuple[Any, ...], kwargs: dict[str, Any]
+        self,
+        target: int,
+        name: str,
+        args: tuple[Any, ...],
+        kwargs: dict[str, Any],
+        timeout: float | None = None,
     ) -> None:
         """Send a call that is not answered. Raises DeadReferenceError."""
 
     def dropped(self, entry: Import) -> None:
         """Take note, from any greenlet or thread, that a reference is gone."""
+
+    def promise(self) -> Any:
+        """Return a promise that is the broker's to settle."""
+
+    def run_soon(self, function: Callable[[], object]) -> None:
+        """Run users' code in a greenlet of its own; log what it raises."""
+
+    def resume(self, entry: Any) -> None:
+        """Let a cache's updates run: its state has been taken."""
 
     def watch(self, reference: RemoteReference, callback: DisconnectCallback) -> None:
         """Have `callback` called with `reference` when the connection has ended."""
@@ -62,14 +81,14 @@ class Line(Protocol):
 
 
 class Import:
-    """What one `RemoteReference` owes the peer: how often it was received."""
+    """What one `RemoteReference` or cache owes the peer: how often it was received."""
 
     __slots__ = ("count", "number", "reference")
 
     def __init__(self, number: int) -> None:
         self.number = number
         self.count = 0
-        self.reference: ref[RemoteReference] | None = None
+        self.reference: ref[Any] | None = None
 
 
 class RemoteReference:
@@ -146,6 +165,22 @@ class RemoteReference:
         """Return a callable that calls that method; equal for the same two."""
         return RemoteMethod(self, method_name(method))
 
+    def options(self, *, timeout: float | None = None) -> RemoteReference:
+        """Return the same reference, whose calls carry a deadline.
+
+        It equals this one, and comes home as the same object.
+
+        Args:
+            timeout: Seconds that each call made on it has, from when it is made;
+                then it fails with `DeadlineExceeded`, and its method is interrupted.
+                None for no limit but those of `deadline` and of the call that is
+                being served.
+
+        Raises:
+            TypeError, ValueError: `timeout` is no finite number.
+        """
+        return TimedReference(self, timeout)
+
     def notifyOnDisconnect(self, callback: DisconnectCallback) -> None:
         """Have ``callback(self)`` called once when the connection has ended.
 
@@ -158,6 +193,14 @@ class RemoteReference:
     def dontNotifyOnDisconnect(self, callback: DisconnectCallback) -> None:
         """Take one registration of `callback` back; an unknown one is ignored."""
         self._line.unwatch(self, callback)
+
+    def __eq__(self, other: object) -> bool:
+        if not isinstance(other, RemoteReference):
+            return NotImplemented
+        return self._entry is other._entry
+
+    def __hash__(self) -> int:
+        return object.__hash__(self._entry)
 
     def __copy__(self) -> Self:
         # A second object would release what the first one holds.
@@ -175,6 +218,33 @@ class RemoteReference:
 
     def __repr__(self) -> str:
         return f"<RemoteReference {self._entry.number} of {self._line!r}>"
+
+
+class TimedReference(RemoteReference):
+    """A reference whose calls have a timeout; it holds the one that it stands for."""
+
+    __slots__ = ("_held", "_timeout")
+
+    def __init__(self, reference: RemoteReference, timeout: float | None) -> None:
+        if timeout is not None:
+            timeout = checked_seconds(timeout)
+        super().__init__(reference._line, reference._entry)
+        # The one that is released when the last goes.
+        self._held = reference
+        self._timeout = timeout
+
+    def callRemote(self, method: Any, /, *args: Any, **kwargs: Any) -> Any:
+        """Call a method: see `RemoteReference.callRemote`."""
+        name = method if type(method) is str else method_name(method)
+        return self._line.call(self._entry.number, name, args, kwargs, self._timeout)
+
+    def callRemoteOnly(self, method: Any, /, *args: Any, **kwargs: Any) -> None:
+        """Call a method: see `RemoteReference.callRemoteOnly`."""
+        name = method if type(method) is str else method_name(method)
+        self._line.call_only(self._entry.number, name, args, kwargs, self._timeout)
+
+    def __del__(self) -> None:
+        """Release nothing: the reference that it holds does."""
 
 
 class RemoteMethod:
@@ -200,72 +270,3 @@ class RemoteMethod:
 
     def __repr__(self) -> str:
         return f"<RemoteMethod {self.name} of {self.reference!r}>"
-
-
-class Imports:
-    """Id to reference, while one is held."""
-
-    __slots__ = ("_by_id", "_fresh", "_line", "_max_references")
-
-    def __init__(self, line: Line, max_references: int) -> None:
-        self._line = line
-        self._max_references = max_references
-        self._by_id: dict[int, Import] = {}
-        #: Made for the message being read; not in the table until it is accepted.
-        self._fresh: dict[int, RemoteReference] = {}
-
-    def __len__(self) -> int:
-        return len(self._by_id)
-
-    def find(self, number: int) -> RemoteReference:
-        """Return the reference to the peer's object, the held one or a new one.
-
-        Nothing is counted: `accept` or `refuse` must follow.
-
-        Raises:
-            LimitExceeded: The table would be over full.
-        """
-        entry = self._by_id.get(number)
-        held = None
-        if entry is not None and entry.reference is not None:
-            held = entry.reference()
-        held = held or self._fresh.get(number)
-        if held is None:
-            size = len(self._by_id) + len(self._fresh) + 1
-            if size > self._max_references:
-                raise over_limit(
-                    "max_references", self._max_references, "a table", size
-                )
-            held = self._fresh[number] = RemoteReference(self._line, Import(number))
-        return held
-
-    def accept(self, numbers: list[int]) -> None:
-        """Count the references of a message that is good."""
-        for number, reference in self._fresh.items():
-            entry = reference._entry
-            entry.reference = ref(reference)
-            self._by_id[number] = entry
-        for number in numbers:
-            self._by_id[number].count += 1
-        self._fresh.clear()
-
-    def refuse(self) -> None:
-        """Forget what was made for a message that is not good."""
-        self._fresh.clear()
-
-    def forget(self, entry: Import) -> int:
-        """Drop the entry of a reference that is gone; return the count to release.
-
-        Received again in the meantime, the object has a new entry, which stays.
-        """
-        if self._by_id.get(entry.number) is entry:
-            del self._by_id[entry.number]
-        count, entry.count = entry.count, 0
-        return count
-
-    def clear(self) -> None:
-        """Forget all: the connection has ended, nothing is owed any more."""
-        for entry in self._by_id.values():
-            entry.count = 0
-        self._by_id.clear()
-        self._fresh.clear()

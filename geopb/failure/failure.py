@@ -27,13 +27,14 @@ from geopb.failure.fresh import (
     CAUSE,
     CONTEXT,
     ORIGIN,
+    OS_ERROR_FIELDS,
     TRACEBACK,
     attributes,
     bare,
     fresh,
+    restore,
 )
 from geopb.failure.report import (
-    OS_ERROR_FIELDS,
     Report,
     format_traceback,
     origin_of,
@@ -190,10 +191,17 @@ _NOT_MADE_YET = Exception()
 class CopiedFailure(Failure):
     """A failure that came over the wire; `value` is made when first asked for."""
 
-    __slots__ = ("_find_class", "report")
+    __slots__ = ("_find_class", "_genuine", "report")
 
-    def __init__(self, report: Report, find_class: ClassFinder = local_error_class):
+    def __init__(
+        self,
+        report: Report,
+        find_class: ClassFinder = local_error_class,
+        genuine: tuple[type[Exception], ...] = (),
+    ) -> None:
         super().__init__(_NOT_MADE_YET)
+        #: Errors of the connection that the peer may tell of this very call.
+        self._genuine = genuine
         self._value = None
         self.report = report
         self._find_class = find_class
@@ -228,9 +236,10 @@ class CopiedFailure(Failure):
         """Make the exception anew, without running its ``__init__``."""
         report = self.report
         cls = self._find_class(report.type)
-        if cls is None or issubclass(cls, _LOCAL_ONLY):
+        if cls is None or (issubclass(cls, _LOCAL_ONLY) and cls not in self._genuine):
             cls = _remote_error_class(report.parents)
         exception = bare(cls, report.args)
+        restore(exception, report.args, report.attributes)
         if isinstance(exception, RemoteError):
             exception.remote_type = report.type
             exception.remote_traceback = report.traceback
@@ -254,7 +263,7 @@ def failure_of(exception: BaseException) -> Failure:
     origin = origin_of(exception)
     if not isinstance(origin, CopiedFailure):
         return Failure(exception)
-    failure = CopiedFailure(origin.report, origin._find_class)
+    failure = CopiedFailure(origin.report, origin._find_class, origin._genuine)
     failure._value = exception
     return failure
 

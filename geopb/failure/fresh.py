@@ -7,11 +7,14 @@ by `Failure` (each ``get()`` raises afresh).
 
 from __future__ import annotations
 
+from collections.abc import Iterable, Mapping
 from types import GetSetDescriptorType, MemberDescriptorType
 from typing import Any
 
 #: Where an exception that is raised for a failure remembers that failure.
 ORIGIN = "_geopb_failure"
+#: What an OSError keeps beside its arguments, and what may be told of it.
+OS_ERROR_FIELDS = ("errno", "strerror", "filename")
 
 #: What a copy must not have, or gets otherwise.
 _NOT_COPIED = frozenset(
@@ -56,6 +59,63 @@ def attributes(exception: BaseException) -> dict[str, Any]:
 def arguments(exception: BaseException) -> tuple[Any, ...]:
     """Return an exception's ``args``, past whatever its class says of them."""
     return _ARGS.__get__(exception)  # type: ignore[no-any-return]
+
+
+def told_attributes(exception: BaseException) -> dict[str, Any]:
+    """Return the attributes that an exception was given by its users' code.
+
+    With what users' slots hold, and the fields of an OSError.
+    """
+    told = {
+        name: value
+        for name, value in attributes(exception).items()
+        if type(name) is str and _may_be_told(name)
+    }
+    for name, member in _members(type(exception)).items():
+        try:
+            value = member.__get__(exception)
+        except AttributeError:
+            # It was never set.
+            continue
+        if value is not None:
+            told[name] = value
+    return told
+
+
+def _members(cls: type[BaseException]) -> dict[str, Any]:
+    """Return what keeps attributes outside ``__dict__`` and may be told, by name.
+
+    Of the built-in classes' own fields those of OSError alone, which take any value:
+    others are read by C code that trusts them.
+    """
+    members = {
+        name: member
+        for base in reversed(cls.__mro__)
+        if base.__module__ != "builtins"
+        for name, member in vars(base).items()
+        if type(member) is MemberDescriptorType and _may_be_told(name)
+    }
+    if issubclass(cls, OSError):
+        members.update((name, vars(OSError)[name]) for name in OS_ERROR_FIELDS)
+    return members
+
+
+def restore(
+    exception: BaseException, args: Iterable[Any], told: Mapping[str, Any]
+) -> BaseException:
+    """Give an exception the arguments and attributes that it had on its own side."""
+    _ARGS.__set__(exception, tuple(args))
+    members = _members(type(exception))
+    for name, value in told.items():
+        if name in members:
+            members[name].__set__(exception, value)
+        elif _may_be_told(name):
+            attributes(exception)[name] = value
+    return exception
+
+
+def _may_be_told(name: str) -> bool:
+    return name != ORIGIN and not (name.startswith("__") and name.endswith("__"))
 
 
 def fresh(exception: BaseException) -> BaseException:

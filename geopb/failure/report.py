@@ -11,12 +11,11 @@ from dataclasses import dataclass, field
 from typing import Any
 
 from geopb.errors import qualified_name
-from geopb.failure.fresh import ORIGIN, arguments, attributes
+from geopb.failure.fresh import ORIGIN, OS_ERROR_FIELDS, arguments, attributes
 from geopb.text import MAX_MESSAGE, encodable, safe_str, shorten
 
 #: Base classes named in one report: real hierarchies have a handful.
 MAX_PARENTS = 64
-OS_ERROR_FIELDS = ("errno", "strerror", "filename")
 
 
 @dataclass(frozen=True, slots=True)
@@ -28,6 +27,8 @@ class Report:
     #: Qualified names, the type's own first, then its bases in MRO order.
     parents: tuple[str, ...]
     args: tuple[object, ...] = ()
+    #: What an exception of a registered class has been given besides.
+    attributes: dict[str, object] = field(default_factory=dict)
     traceback: str | None = None
     #: ``errno``, ``strerror``, ``filename`` of an OSError.
     details: dict[str, object] = field(default_factory=dict)

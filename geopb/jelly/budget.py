@@ -76,5 +76,6 @@ class HashBudget:
                 self.spent = self._clock() - begun
                 if self.spent > _ALLOWANCE + self._keys * _EACH:
                     raise DecodeRefused("keys that collide: they take too long to hash")
-        except TypeError as error:
+        except (TypeError, ValueError) as error:
+            # The second is what a memoryview says.
             raise DecodeRefused(f"a key that cannot be hashed: {error}") from None

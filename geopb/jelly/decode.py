@@ -1,9 +1,9 @@
 """From a message's bytes to values, or to one refusal.
 
-Owns the readers of all tags, the budgets that hostile keys meet, aliases, and what
-is left to finish when bulk bytes have arrived. Never acts: references are looked up
-or prepared by the broker's `Finder` and count only when the whole message is good.
-Called by the broker, once for each frame.
+Owns the readers of all tags. Never runs users' code, and never acts: references are
+looked up or prepared by the broker's `Finder` and count only when the whole message is
+good; what has to wait until then is noted in the `Draft`. Called by the broker, once
+for each frame.
 """
 
 from __future__ import annotations
@@ -12,9 +12,13 @@ from collections.abc import Callable
 from functools import partial
 from typing import Any, Protocol
 
-from geopb.errors import LimitExceeded, over_limit
+from geopb.errors import LimitExceeded
 from geopb.jelly import tags
-from geopb.jelly.budget import HashBudget
+from geopb.jelly.arrays import ArrayReader
+from geopb.jelly.copies import CopyReader
+from geopb.jelly.draft import Draft
+from geopb.jelly.finish import Step
+from geopb.jelly.registry import ClassRegistry
 from geopb.jelly.scalars import SCALARS, read_bignum
 from geopb.jelly.slots import Again, BulkSlot, Salvaged
 from geopb.limits import Limits
@@ -23,8 +27,12 @@ from geopb.wire.messages import MAX_ID
 
 #: CBOR levels around the values of a message: its array, then ``args``.
 _ENVELOPE = 2
-#: CBOR levels that one container of the user's may take: DEFINE, its pair, itself.
-_LEVELS_EACH = 3
+#: CBOR levels that one container of the user's may take: DEFINE, its pair, COPY, its
+#: pair, the state.
+_LEVELS_EACH = 5
+#: CBOR levels around and inside of these: the envelope, and an array in bulk: DEFINE,
+#: its pair, ARRAY, its pair, COMPLEXES, the typed array, BULK, its fields.
+_LEVELS_ELSE = 2 + 8
 
 
 class Finder(Protocol):
@@ -34,6 +42,21 @@ class Finder(Protocol):
         """Return the reference to the peer's object, not counted yet.
 
         Raises LimitExceeded when the table is full.
+        """
+
+    def found_cache(
+        self, number: int, cls: type, state: list[object]
+    ) -> tuple[object, Step | None]:
+        """Return the cache of the peer's object, not counted yet, and its next step.
+
+        With its state the step takes that; without, it waits for it.
+
+        Args:
+            number: The object's id.
+            cls: The class registered for it.
+            state: Its state alone, or nothing for one that was sent before.
+
+        Raises LimitExceeded when the table is full, DecodeRefused for no such class.
         """
 
     def found_ours(self, number: int) -> object:
@@ -50,59 +73,49 @@ class Unjellier:
         finder: Knows references.
         limits: This side's limits.
         clock: CPU seconds of this thread, for the hash budget.
+        registry: The classes that copies may be made of.
     """
 
     def __init__(
-        self, finder: Finder, limits: Limits, clock: Callable[[], float]
+        self,
+        finder: Finder,
+        limits: Limits,
+        clock: Callable[[], float],
+        registry: ClassRegistry,
     ) -> None:
-        self._finder = finder
+        #: Whoever knows the references of the connection whose message is read.
+        self.finder = finder
         self._limits = limits
-        self._budget = HashBudget(clock)
-        #: Whether the last message left anything that `forget` lets go.
-        self.used = False
-        self._again = False
-        #: What DEFINE has numbered: numbers, and as many containers.
-        self._numbers: list[int] = []
-        self._defined: list[Any] = []
-        #: Ids of the peer's objects in the last message, one entry for each time.
-        self.theirs: list[int] = []
-        #: Bulk that the last message waits for.
-        self.slots: list[BulkSlot] = []
+        #: What the last message left.
+        self.draft = draft = Draft(clock)
+        self._copies = CopyReader(registry, draft)
+        self._arrays = ArrayReader(registry, draft, limits)
         readers = self._readers()
         depth = limits.max_depth
         self._shallow = Decoder(readers, depth + _ENVELOPE)
-        self._deep = Decoder(readers, _LEVELS_EACH * depth + 8)
+        self._deep = Decoder(readers, _LEVELS_EACH * depth + _LEVELS_ELSE)
 
     def read(self, body: bytes) -> Any:
-        """Return the message that `body` holds; `theirs` and `slots` belong to it.
-
-        Where there are slots, `finish` must follow when they are filled.
+        """Return the message that `body` holds; `draft` belongs to it.
 
         Raises:
             DecodeRefused: It holds what may not cross, or is malformed.
             LimitExceeded: It passes a limit of this side.
         """
-        if self.used:
-            self.forget()
+        draft = self.draft
+        if draft.used:
+            draft.forget()
         try:
             # Plain data of the full depth passes; tags take levels of their own.
             message = self._shallow.decode(body)
         except TooDeep:
-            self.forget()
+            draft.forget()
             message = self._deep.decode(body)
             _check_array(message)
-            self._check_depth(message)
+            draft.check_depth(message, self._limits.max_depth)
         if type(message) is not list:
             _check_array(message)
-        if self._numbers or self._again:
-            # Numbers are the peer's choice: they are hashed within the budget.
-            known = self._budget.make_dict(self._numbers, self._defined)
-            self._replace(message, partial(_known, known))
         return message
-
-    def finish(self, message: Any) -> None:
-        """Put the filled slots' values in their places."""
-        self._replace(message, _filled)
 
     def salvage(self, body: bytes) -> Salvaged:
         """Read a refused body for its envelope, references and bulk alone.
@@ -122,22 +135,19 @@ class Unjellier:
             number, length, _ = _bulk_fields(content)
             bulk.append((number, length))
 
-        readers: dict[int, TagReader] = {tags.MINE: mine, tags.BULK: chunked}
-        deep = _LEVELS_EACH * self._limits.max_depth + 8
+        def cached(content: Any, immutable: bool) -> None:
+            mine(content[0] if type(content) is list and content else None, immutable)
+
+        readers: dict[int, TagReader] = {
+            tags.MINE: mine,
+            tags.CACHE: cached,
+            tags.BULK: chunked,
+        }
+        deep = _LEVELS_EACH * self._limits.max_depth + _LEVELS_ELSE
         head = Decoder(readers, deep, inert=True).decode(body)
         if type(head) is not list or len(head) < 2:
             raise DecodeRefused("a message that is no array of two or more")
         return Salvaged(head, theirs, bulk)
-
-    def forget(self) -> None:
-        """Let go of what belongs to the last message."""
-        self.used = False
-        self._again = False
-        self._numbers = []
-        self._defined = []
-        self._budget.reset()
-        self.theirs = []
-        self.slots = []
 
     def _readers(self) -> dict[int, TagReader]:
         readers: dict[int, TagReader] = {
@@ -148,7 +158,7 @@ class Unjellier:
         readers[tags.NEGATIVE_BIGNUM] = self._negative
         readers[tags.MINE] = self._mine
         readers[tags.YOURS] = self._yours
-        readers[tags.TUPLE] = _tuple
+        readers[tags.TUPLE] = self._tuple
         readers[tags.SET] = self._set
         readers[tags.FROZENSET] = self._frozenset
         readers[tags.MAP] = self._map
@@ -156,6 +166,11 @@ class Unjellier:
         readers[tags.DEFINE] = self._define
         readers[tags.AGAIN] = self._once_more
         readers[tags.BULK] = self._bulk
+        readers[tags.COPY] = self._copies.read_copy
+        readers[tags.COPIES] = self._copies.read_copies
+        readers[tags.ENUM] = self._copies.read_enum
+        readers[tags.CACHE] = self._cache
+        readers.update(self._arrays.readers())
         return readers
 
     def _positive(self, content: Any, immutable: bool) -> int:
@@ -166,124 +181,70 @@ class Unjellier:
 
     def _mine(self, content: Any, immutable: bool) -> object:
         number = _integer(content)
-        self.used = True
-        self.theirs.append(number)
-        return self._finder.found_theirs(number)
+        self.draft.used = True
+        self.draft.theirs.append(number)
+        return self.finder.found_theirs(number)
 
     def _yours(self, content: Any, immutable: bool) -> object:
-        return self._finder.found_ours(_integer(content))
+        # Its hash may be users' code.
+        self.draft.used = self.draft.objects = True
+        return self.finder.found_ours(_integer(content))
+
+    def _tuple(self, content: Any, immutable: bool) -> Any:
+        return self.draft.make_tuple(_list(content))
 
     def _set(self, content: Any, immutable: bool) -> set[Any]:
-        self.used = True
-        return self._budget.make_set(_list(content))
+        return self.draft.make_set(_list(content))
 
-    def _frozenset(self, content: Any, immutable: bool) -> frozenset[Any]:
-        self.used = True
-        return frozenset(self._budget.make_set(_list(content)))
+    def _frozenset(self, content: Any, immutable: bool) -> Any:
+        return self.draft.make_frozenset(_list(content))
 
     def _map(self, content: Any, immutable: bool) -> dict[Any, Any]:
-        self.used = True
         flat = _list(content)
         if len(flat) % 2:
             raise DecodeRefused("a map with a key and no value")
-        return self._budget.make_dict(flat[::2], flat[1::2])
+        return self.draft.make_dict(flat)
+
+    def _cache(self, content: Any, immutable: bool) -> object:
+        fields = _list(content)
+        if len(fields) not in (2, 3) or type(fields[1]) is not str:
+            raise DecodeRefused("expected a cache's id, its type and its state")
+        number = _integer(fields[0])
+        draft = self.draft
+        draft.used = draft.objects = True
+        draft.theirs.append(number)
+        cls = self._copies.find_cache(fields[1])
+        state = fields[2:]
+        found, step = self.finder.found_cache(number, cls, state)
+        if state and step is not None:
+            draft.add_copy(found, state, step)
+        elif step is not None:
+            draft.add_wait(step)
+        return found
 
     def _define(self, content: Any, immutable: bool) -> Any:
-        self.used = True
         pair = _list(content)
-        if len(pair) != 2 or type(pair[1]) not in (list, dict):
-            raise DecodeRefused("a definition of neither a list nor a dict")
-        self._numbers.append(_integer(pair[0]))
-        self._defined.append(pair[1])
+        if len(pair) != 2:
+            raise DecodeRefused("a definition without a number and a container")
+        self.draft.define(_integer(pair[0]), pair[1])
         return pair[1]
 
     def _once_more(self, content: Any, immutable: bool) -> Again:
-        self.used = self._again = True
+        self.draft.used = self.draft.placeholders = True
         return Again(_integer(content))
 
     def _bulk(self, content: Any, immutable: bool) -> BulkSlot:
         slot = BulkSlot(*_bulk_fields(content))
         if slot.kind not in (tags.BULK_BYTES, tags.BULK_BYTEARRAY, tags.BULK_TEXT):
             raise DecodeRefused(f"bulk of an unknown kind {slot.kind}")
-        self.used = True
-        self.slots.append(slot)
+        self.draft.used = self.draft.placeholders = True
+        self.draft.slots.append(slot)
         return slot
-
-    def _check_depth(self, message: Any) -> None:
-        """Count the user's containers, which CBOR levels only bound."""
-        limit = self._limits.max_depth
-        level = [part for part in message if type(part) in _NESTING]
-        if message and type(message[0]) is int and message[0] in _WITH_VALUES:
-            level = [item for part in level for item in _inside(part)]
-        depth = 0
-        while level:
-            level = [item for item in level if type(item) in _NESTING]
-            depth += bool(level)
-            if depth > limit:
-                raise over_limit(
-                    "max_depth", limit, "nested containers: a depth", depth
-                )
-            level = [inner for item in level for inner in _inside(item)]
-
-    def _replace(self, message: Any, final: Callable[[Any], Any]) -> None:
-        """Put ``final(placeholder)`` wherever a placeholder stands."""
-        waiting: list[Any] = [message]
-        seen = {id(message)}
-
-        def settled(value: Any) -> Any:
-            value = final(value)
-            if type(value) is tuple:
-                # Made anew only where something in it changed.
-                items = tuple(map(settled, value))
-                return items if any(map(_is_not, items, value)) else value
-            if type(value) in (list, dict) and id(value) not in seen:
-                seen.add(id(value))
-                waiting.append(value)
-            return value
-
-        while waiting:
-            container = waiting.pop()
-            places: Any = range(len(container))
-            if type(container) is dict:
-                places = list(container)
-            for place in places:
-                old = container[place]
-                new = settled(old)
-                if new is not old:
-                    container[place] = new
-
-
-#: Kinds of messages that carry the user's values: CALL, ANSWER, ERROR.
-_WITH_VALUES = (1, 2, 3)
-_NESTING = (list, dict, tuple, set, frozenset)
 
 
 def _check_array(message: Any) -> None:
     if type(message) is not list:
         raise DecodeRefused("a message that is no array")
-
-
-def _inside(container: Any) -> list[Any]:
-    if type(container) is dict:
-        return [*container.keys(), *container.values()]
-    return list(container)
-
-
-def _is_not(one: object, other: object) -> bool:
-    return one is not other
-
-
-def _known(known: dict[int, Any], value: Any) -> Any:
-    if type(value) is not Again:
-        return value
-    try:
-        return known[value.number]
-    except KeyError:
-        raise DecodeRefused("a number that is not defined") from None
-
-
-def _filled(value: Any) -> Any:
-    return value.value if type(value) is BulkSlot else value
 
 
 def _integer(content: Any) -> int:
@@ -296,10 +257,6 @@ def _list(content: Any) -> list[Any]:
     if type(content) is not list:
         raise DecodeRefused("expected an array")
     return content
-
-
-def _tuple(content: Any, immutable: bool) -> tuple[Any, ...]:
-    return tuple(_list(content))
 
 
 def _bytearray(content: Any, immutable: bool) -> bytearray:

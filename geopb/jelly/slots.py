@@ -1,28 +1,30 @@
 """What stands in a decoded message for values that are not known yet.
 
-Owns the placeholders of aliases and bulk, and what is salvaged of a refused message.
-Made by ``decode``, filled by the broker's inbox.
+Owns the placeholders of aliases, bulk, arrays, and of tuples and frozensets that hold
+such; and what is salvaged of a refused message. Made by ``decode``, filled by the
+broker's inbox (bulk) and by ``finish`` (all else).
 """
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
 from typing import Any
 
 from geopb.jelly import tags
+from geopb.jelly.elements import Element
 from geopb.wire.codec import DecodeRefused
 
 
-class _Unhashable:
+class Placeholder:
     """Stands where a value is not known yet; may be no key and in no set."""
 
     __slots__ = ()
     __hash__ = None  # type: ignore[assignment]
 
 
-class Again(_Unhashable):
-    """Stands for the list or dict that was defined under `number`."""
+class Again(Placeholder):
+    """Stands for the list, dict or copy that was defined under `number`."""
 
     __slots__ = ("number",)
 
@@ -31,7 +33,7 @@ class Again(_Unhashable):
 
 
 @dataclass(slots=True, eq=False)
-class BulkSlot(_Unhashable):
+class BulkSlot(Placeholder):
     """Where bytes go that travel beside a message."""
 
     id: int
@@ -50,6 +52,31 @@ class BulkSlot(_Unhashable):
                 self.value = b"".join(pieces).decode()
             except UnicodeDecodeError as error:
                 raise DecodeRefused(f"text that is not UTF-8: {error}") from None
+
+
+@dataclass(slots=True, eq=False)
+class Made(Placeholder):
+    """Stands for an immutable value, made of `items` when these are known."""
+
+    make: Callable[[list[Any]], Any]
+    items: list[Any]
+
+
+@dataclass(slots=True, eq=False)
+class MadeArray(Made):
+    """Stands for an array; `items` are its bytes, or the bulk that they will be.
+
+    Attributes:
+        element: What they are.
+        size: How many.
+        shape: Its dimensions, None for one without a shape around it.
+        refusal: Why it may not be made as it stands, None where it may.
+    """
+
+    element: Element
+    size: int
+    shape: tuple[int, ...] | None = None
+    refusal: str | None = None
 
 
 @dataclass(slots=True)

@@ -141,6 +141,11 @@ class PBClientFactory:
             promise.set(self._ask_first_root(connection))
         return promise
 
+    @property
+    def draining(self) -> bool:
+        """Whether the server is shutting down: it takes no new calls."""
+        return self._connection is not None and self._connection.draining
+
     def disconnect(self) -> None:
         """Send what is queued, for up to 5 s, and end the connection.
 

@@ -10,16 +10,15 @@ references (calls) and the broker (as its host).
 from __future__ import annotations
 
 import logging
-from time import thread_time
 from typing import Any
 
 from gevent import get_hub, getcurrent, socket
 from gevent.event import Event
 
-from geopb.broker.broker import Broker, State
-from geopb.broker.references import DisconnectCallback, Import, RemoteReference
+from geopb.broker.broker import Broker
+from geopb.broker.references import DisconnectCallback, RemoteReference
+from geopb.broker.state import State
 from geopb.errors import (
-    DeadReferenceError,
     LimitExceeded,
     PBConnectionLost,
     ProtocolError,
@@ -27,7 +26,10 @@ from geopb.errors import (
 from geopb.failure import Failure
 from geopb.finalizers import finalizer_queue
 from geopb.flavors.referenceable import Referenceable
+from geopb.net.caller import Caller
+from geopb.net.drain import Drain
 from geopb.net.ending import open_connections
+from geopb.net.faces import Faces
 from geopb.net.foreign import explain_foreign, refusal
 from geopb.net.gate import Gate
 from geopb.net.options import Options
@@ -38,7 +40,7 @@ from geopb.net.transport import transport
 from geopb.net.watch import Watch
 from geopb.net.watchers import tell
 from geopb.net.writer import Writer
-from geopb.promise.promise import Answer, Promise
+from geopb.promise.promise import Promise
 from geopb.text import safe_str
 from geopb.wire.framing import ForeignProtocol
 from geopb.workers import worker_pool
@@ -52,7 +54,7 @@ _READ_BYTES = 65536
 _LAST_FLUSH = 1.0
 
 
-class Connection:
+class Connection(Faces):
     """One end of a connection; the broker's host and its references' line.
 
     Args:
@@ -63,6 +65,15 @@ class Connection:
         secure: How to speak TLS on it; None: not at all, or `sock` does.
         tell_foreign: Tell a peer that does not speak geopb, or TLS, so; and the log.
     """
+
+    # fmt: off
+    __slots__ = (
+        "__weakref__", "_caller", "_drain", "_finalizers", "_gate", "_hub",
+        "_parting", "_pool", "_reads_on", "_sock", "_tell_foreign", "_transport",
+        "_watch", "_watchers", "_writer", "broker", "call", "closed", "hurry", "lost",
+        "options", "peer", "service", "start", "up", "wake"
+    )
+    # fmt: on
 
     def __init__(
         self,
@@ -87,16 +98,16 @@ class Connection:
         self._pool = worker_pool()
         self._finalizers = finalizer_queue(self._pool.submit_function)
         self._tell_foreign = tell_foreign
-        #: The peer is to read why it was refused before the socket is closed.
-        self._refused = False
+        #: The peer is to read what was said last before the socket is closed.
+        self._reads_on = False
         self._watchers: list[tuple[RemoteReference, DisconnectCallback]] = []
         self._parting = ""
         self.broker = Broker(
             self,
             options.limits,
             lobby,
-            clock=thread_time,
-            find_class=options.registry.find_exception,
+            readers=options.readers(self._hub),
+            registry=options.registry,
         )
         self._gate = Gate(self.broker)
         self._transport = transport(sock, secure, self.broker.post.outbox)
@@ -110,7 +121,10 @@ class Connection:
         self.wake = self._writer.wake
         self.hurry = self._writer.send_at_once
         self.service = Service(self.broker, self._gate, options)
-        #: Runs a call of the peer's: for the broker.
+        self._caller = Caller(self, self.broker, self._gate)
+        self._drain = Drain(self.broker, self.service, self._caller)
+        #: Send calls of this side, and run the peer's.
+        self.call = self._caller.call
         self.start = self.service.start
         # The hello goes first: calls may be made from now on.
         self.broker.begin()
@@ -120,27 +134,32 @@ class Connection:
 
     def run(self) -> None:
         """Read until the connection ends; blocks, in the greenlet that reads."""
-        limit = self.options.limits.handshake_timeout
-        timer = self._hub.loop.timer(limit)
-        # Not in the hub: logging may block.
-        timer.start(self._pool.submit_function, self._silent)
-        self.up.rawlink(lambda _: timer.close())
-        lost: Exception = PBConnectionLost(f"the reader of {self.peer} was killed")
+        self._bound_handshake()
+        lost: Exception | None = None
         try:
             prepare(self._sock, self.options.limits.keepalive)
             self._transport.begin(self._writer.wake, self._write_failed)
             lost = self._read()
             self.flush(_LAST_FLUSH)
         finally:
-            timer.close()
-            self._end(lost)
-            if self._refused:
+            killed = f"the reader of {self.peer} was killed"
+            self._end(PBConnectionLost(killed) if lost is None else lost)
+            if self._reads_on:
                 drain(self._sock, _LAST_FLUSH)
             self._sock.close()
             self.closed.set()
 
+    def _bound_handshake(self) -> None:
+        """Give the peer's hello its time."""
+        timer = self._hub.loop.timer(self.options.limits.handshake_timeout)
+        # Not in the hub: logging may block.
+        timer.start(self._pool.submit_function, self._silent)
+        # Settled in any case: by the hello, or at the end.
+        self.up.rawlink(lambda _: timer.close())
+
     def disown(self) -> None:
         """Be lost without a trace on the line: it belongs to the parent process."""
+        self._caller.close()
         self.lost = PBConnectionLost(
             f"the connection to {self.peer} belongs to the parent process"
         )
@@ -162,9 +181,13 @@ class Connection:
         if self.lost is None:
             # Behind all that is queued: it says that nothing more will come.
             self.broker.say_goodbye(reason)
-            self.flush(timeout)
+            # The peer closes when it has read that: a socket that is closed before
+            # with bytes unread is reset, and the peer never sees what was said last.
+            self._reads_on |= self.flush(timeout)
             self._end(PBConnectionLost(f"disconnected from {self.peer}"), quiet=True)
-        self.closed.wait(_LAST_FLUSH)
+        if not self.closed.wait(_LAST_FLUSH):
+            self._writer.close_both_ways()
+            self.closed.wait(_LAST_FLUSH)
 
     def _read(self) -> Exception:
         """Read to the end; return why it ended."""
@@ -223,7 +246,7 @@ class Connection:
         if isinstance(error, ForeignProtocol):
             if self._tell_foreign:
                 self._writer.say(self._transport.seal(refusal(error)))
-                self._refused = True
+                self._reads_on = True
             return ProtocolError(explain_foreign(error, self.peer))
         self.broker.say_goodbye(f"protocol error: {error}")
         return ProtocolError(f"{self.peer} broke the protocol: {error}")
@@ -232,7 +255,7 @@ class Connection:
         """Take note of why TLS failed, unless the peer just went."""
         if self._tell_foreign and not isinstance(reason, PBConnectionLost):
             _log.warning("connection ended: %s", safe_str(reason, 500))
-            self._refused = True
+            self._reads_on = True
         return reason
 
     def _silent(self) -> None:
@@ -263,85 +286,22 @@ class Connection:
         if self.lost is not None:
             return
         self.lost = lost
+        self._caller.close()
         open_connections.discard(self)
         self._writer.say(self._transport.farewell())
-        self._writer.close(read_on=self._refused)
+        self._writer.close(read_on=self._reads_on)
         self.broker.close(lost, quiet=quiet)
         self._gate.close()
+        self.service.close()
+        self._drain.close()
         if not self.up.ready():
             self.up.settle(None, Failure(lost, quiet=True))
         watchers, self._watchers = self._watchers, []
         self._pool.submit(tell, watchers)
 
-    # -- the broker's host -------------------------------------------------------------
-
-    def opened(self) -> None:
-        """The peer's hello is in."""
-        self.broker.peer_certificate = self._transport.peer_certificate
-        self._gate.opened()
-        self.up.settle(self)
-
     def parted(self, reason: str) -> None:
-        """The peer said goodbye."""
+        """The peer said goodbye: for the broker."""
         self._parting = reason
-
-    # -- the references' line ----------------------------------------------------------
-
-    def call(
-        self, target: int, name: str, args: tuple[Any, ...], kwargs: dict[str, Any]
-    ) -> Promise[Any]:
-        """Send a call; return its promise. See `RemoteReference.callRemote`."""
-        # Looked at here and not in a function of its own: every call passes.
-        gate = self._gate
-        if self.lost is None and not gate.crowded() and get_hub() is self._hub:
-            nested = False
-        else:
-            nested = self._enter()
-        promise: Promise[Any] = Answer(self._hub)
-        self.broker.call(target, name, args, kwargs, promise, nested=nested)
-        return promise
-
-    def call_only(
-        self, target: int, name: str, args: tuple[Any, ...], kwargs: dict[str, Any]
-    ) -> None:
-        """Send a call that is not answered."""
-        self._enter()
-        self.broker.call_only(target, name, args, kwargs)
-
-    def _enter(self) -> bool:
-        """Wait until a call may be sent; return whether it is sent as a nested one."""
-        if self.lost is not None:
-            raise self._dead()
-        if get_hub() is not self._hub:
-            raise RuntimeError(
-                "a reference can be called in the thread of its connection only"
-            )
-        if not self._gate.crowded():
-            return False
-        nested = self._gate.enter()
-        if self.lost is not None:
-            raise self._dead()
-        return nested
-
-    def _dead(self) -> DeadReferenceError:
-        return DeadReferenceError(f"stale reference: {safe_str(self.lost, 500)}")
-
-    def dropped(self, entry: Import) -> None:
-        """Take note, from any greenlet or thread, that a reference is gone."""
-        if self.lost is None:
-            self._finalizers.put(self.broker.release, entry)
-
-    def watch(self, reference: RemoteReference, callback: DisconnectCallback) -> None:
-        """Have ``callback(reference)`` called when the connection has ended."""
-        if self.lost is not None:
-            self._pool.submit(tell, [(reference, callback)])
-        else:
-            self._watchers.append((reference, callback))
-
-    def unwatch(self, reference: RemoteReference, callback: DisconnectCallback) -> None:
-        """Take one such registration back."""
-        if (reference, callback) in self._watchers:
-            self._watchers.remove((reference, callback))
 
     def statistics(self) -> dict[str, int]:
         """Return how full the connection's tables are, by name."""

@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import logging
 from collections import deque
+from typing import Any
 
 from gevent import get_hub, getcurrent
 from gevent.hub import Waiter
@@ -22,8 +23,26 @@ _log = logging.getLogger("geopb.connection")
 _LONG_WAIT = 5.0
 
 
+#: In place of queues that are empty; never changed.
+_NONE: deque[Any] = deque(maxlen=0)
+
+
 class Gate:
     """Lets calls pass while there is room."""
+
+    __slots__ = (
+        "_broker",
+        "_closed",
+        "_for_bytes",
+        "_for_room",
+        "_high",
+        "_hub",
+        "_outbox",
+        "_questions",
+        "_reserved",
+        "_room",
+        "waited_for",
+    )
 
     def __init__(self, broker: Broker) -> None:
         self._broker = broker
@@ -33,8 +52,9 @@ class Gate:
         # Before the hello only the first questions can be asked: let them pass.
         self._room = 2**31
         self._hub = get_hub()
-        self._for_room: deque[Waiter[None]] = deque()
-        self._for_bytes: deque[Waiter[None]] = deque()
+        # Made when needed: nobody waits on most connections.
+        self._for_room: deque[Waiter[None]] = _NONE
+        self._for_bytes: deque[Waiter[None]] = _NONE
         #: Places kept for those that were let in and have not run yet.
         self._reserved = 0
         #: Greenlets that wait, for either.
@@ -70,6 +90,8 @@ class Gate:
             timer = self._hub.loop.timer(_LONG_WAIT)
             timer.start(worker_pool().submit_function, self._log_long_wait)
             try:
+                if self._for_room is _NONE:
+                    self._for_room = deque()
                 self._wait(self._for_room)
             finally:
                 timer.close()
@@ -78,6 +100,8 @@ class Gate:
     def wait_for_bytes(self) -> None:
         """Wait until less than the high-water mark waits to be sent."""
         while not self._closed and self.flooded():
+            if self._for_bytes is _NONE:
+                self._for_bytes = deque()
             self._wait(self._for_bytes)
 
     def let_in(self) -> None:

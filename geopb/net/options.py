@@ -6,13 +6,19 @@ Owns their names and the checking of their values. Read by connections and clien
 from __future__ import annotations
 
 from collections.abc import Callable
-from dataclasses import dataclass, fields
+from dataclasses import dataclass, field, fields
+from time import thread_time
 from typing import Any
+from weakref import WeakKeyDictionary
 
+from geopb.jelly.readers import Readers
 from geopb.jelly.registry import ClassRegistry, process_registry
 from geopb.limits import Limits
 
 _LIMITS = frozenset(field.name for field in fields(Limits))
+
+
+_shared_readers: WeakKeyDictionary[Any, dict[Limits, Readers]] = WeakKeyDictionary()
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -29,6 +35,21 @@ class Options:
     limits: Limits
     unsafe_tracebacks: bool = False
     registry: ClassRegistry = process_registry
+    _readers: WeakKeyDictionary[Any, dict[Limits, Readers]] = field(
+        default_factory=WeakKeyDictionary, repr=False, compare=False
+    )
+
+    def readers(self, hub: Any) -> Readers:
+        """Return the decoders of the factory's connections in that hub's thread."""
+        # Those without a registry of their own share them all.
+        shared = self.registry is process_registry
+        pools = _shared_readers if shared else self._readers
+        by_limits = pools.setdefault(hub, {})
+        found = by_limits.get(self.limits)
+        if found is None:
+            found = Readers(self.limits, thread_time, self.registry)
+            by_limits[self.limits] = found
+        return found
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

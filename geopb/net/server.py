@@ -144,6 +144,7 @@ class PBServer:
             service.add_stopper(call)
         waited_for = []
         for connection in self.connections:
+            connection.drain()
             closing = gevent.spawn(_close, connection, until)
             self._closing.add(closing)
             closing.rawlink(self._closing.discard)

@@ -10,6 +10,7 @@ import logging
 import traceback
 from collections import deque
 from collections.abc import Callable
+from collections.abc import Set as AbstractSet
 from contextvars import Context
 from types import NoneType
 from typing import Any
@@ -20,11 +21,16 @@ from gevent.event import AsyncResult, Event
 
 from geopb.broker.broker import Broker
 from geopb.broker.calls import IncomingCall
-from geopb.errors import Error, over_limit
+from geopb.broker.objects import serving_perspective
+from geopb.errors import Draining, Error, over_limit
 from geopb.failure import format_traceback
 from geopb.flavors.referenceable import Referenceable
+from geopb.jelly.finish import Unfinished
 from geopb.net.gate import Gate
 from geopb.net.options import Options
+from geopb.net.running import Running
+from geopb.net.updates import Updates
+from geopb.promise.deadline import until
 from geopb.promise.promise import Promise, outcome
 from geopb.text import printable, safe_str
 from geopb.workers import Worker, interrupt_main, worker_pool
@@ -45,19 +51,41 @@ _DISPATCH = Referenceable.remoteMessageReceived.__code__
 class Service:
     """The calls that are being run for one peer."""
 
+    __slots__ = (
+        "_broker",
+        "_calls",
+        "_gate",
+        "_held",
+        "_limit",
+        "_options",
+        "_pool",
+        "_waiting",
+        "asked",
+        "refuses",
+        "running",
+        "stoppers",
+        "updates",
+    )
+
     def __init__(self, broker: Broker, gate: Gate, options: Options) -> None:
         #: Calls that run; and of those and the held ones, those that want an answer.
         self.running = 0
         self.asked = 0
+        #: Whether calls are refused that do not belong to running ones.
+        self.refuses = False
         #: Calls that stop the server, which does not wait for them.
-        self.stoppers: set[IncomingCall] = set()
-        self._held: deque[IncomingCall] = deque()
+        self.stoppers: AbstractSet[IncomingCall] = frozenset()
+        # Made when needed, as on most connections it never is.
+        self._held: deque[IncomingCall] | tuple[()] = ()
         self._waiting: list[tuple[Callable[[], bool], Event]] = []
         self._broker = broker
         self._gate = gate
         self._options = options
         self._limit = options.limits.max_pending_calls
         self._pool = worker_pool()
+        self._calls = Running(self._answer_failure)
+        #: Run what changes the caches of this side.
+        self.updates = Updates(self, self._serve, self._limit)
 
     def start(self, call: IncomingCall, *, nested: bool) -> None:
         """Have `call` run soon.
@@ -69,27 +97,54 @@ class Service:
         Raises:
             LimitExceeded: Too many one-way calls are held.
         """
+        if self.refuses and not nested:
+            draining = Draining("the peer is shutting down and takes no new calls")
+            self._broker.refuse(call.question, draining)
+            return
         if call.question is not None:
             limit = self._limit * _NESTED_SHARE if nested else self._limit
             if self.asked >= limit:
                 size = self.asked + 1
                 name = "max_pending_calls"
                 error = over_limit(name, self._limit, "running calls", size)
+                if call.unfinished is not None:
+                    call.unfinished.abandon()
                 self._broker.refuse(call.question, error)
                 return
-            self.asked += 1
+        self.expect(call)
         if not nested and (self._held or self.running >= self._limit):
             most = _MOST_HELD * self._limit
             if len(self._held) >= most:
                 raise over_limit("max_pending_calls", most, "one-way calls", most + 1)
+            if not isinstance(self._held, deque):
+                self._held = deque()
             self._held.append(call)
             return
         self.running += 1
         self._pool.submit(self._serve, call)
 
+    def expect(self, call: IncomingCall) -> None:
+        """Take note of a call that is to be run."""
+        self._calls.add(call)
+        self.asked += call.question is not None
+
+    def cancel(self, question: int, *, late: bool) -> None:
+        """End a call early, if it still runs; `late`: its time is over."""
+        self._calls.cancel(question, late=late)
+
+    def close(self) -> None:
+        """Stop all that runs: the connection has ended."""
+        self._calls.close()
+
+    def finish(
+        self, unfinished: Unfinished, then: Callable[[BaseException | None], object]
+    ) -> None:
+        """Finish an answer in a worker, where users' code may run; then go on."""
+        self._pool.submit(_finish, (unfinished, then))
+
     def add_stopper(self, call: IncomingCall) -> None:
         """Take note that `call` stops its own server."""
-        self.stoppers.add(call)
+        self.stoppers |= {call}
         self._changed()
 
     def wait_until_quiet(self, timeout: float | None) -> None:
@@ -118,10 +173,21 @@ class Service:
     def _serve(self, call: IncomingCall) -> None:
         """Run a call and answer it; runs in a worker."""
         worker: Any = getcurrent()
+        call.worker = worker
+        if call.interruption is not None and not self._calls.begin(call):
+            self._answer_failure(call, call.interruption)
+            return
         worker.serving, worker.call = self, call
+        # A context of its own: nothing that it sets reaches the next call.
+        context = Context()
         try:
-            # A context of its own: nothing that it sets reaches the next call.
-            result = Context().run(
+            if (
+                call.unfinished is not None
+                or call.timeout is not None
+                or call.perspective is not None
+            ):
+                context.run(_prepare, call)
+            result = context.run(
                 call.target.remoteMessageReceived,
                 self._broker,
                 call.name,
@@ -129,35 +195,43 @@ class Service:
                 call.kwargs,
             )
         except BaseException as error:
+            worker.serving = worker.call = None
             self._answer_failure(call, error)
             _pass_on(error)
+            return
+        # From here on it is not interrupted any more.
+        worker.serving = worker.call = None
+        if type(result) not in _NEVER_LATER and isinstance(result, _LATER):
+            call.result = result
+            if isinstance(result, Greenlet):
+                _serving_greenlets[result] = (self, call)
+            result.rawlink(lambda ended: self._pool.submit(self._late, (call, ended)))
         else:
-            if type(result) not in _NEVER_LATER and isinstance(result, _LATER):
-                if isinstance(result, Greenlet):
-                    _serving_greenlets[result] = (self, call)
-                result.rawlink(
-                    lambda ended: self._pool.submit(self._late, (call, ended))
-                )
-            else:
-                self._answer(call, result)
-        finally:
-            worker.serving = worker.call = None
+            self._answer(call, result, context)
 
     def _late(self, what: tuple[IncomingCall, Any]) -> None:
         """Answer a call whose method returned a promise, that has ended now."""
         call, ended = what
+        if call.result is None:
+            # Interrupted, and answered.
+            return
+        call.result = None
         value, failure = outcome(ended)
         if failure is not None:
             self._answer_failure(call, failure.value, failure.getTraceback())
         else:
-            self._answer(call, value)
+            self._answer(call, value, Context())
 
-    def _answer(self, call: IncomingCall, value: Any) -> None:
+    def _answer(self, call: IncomingCall, value: Any, context: Context) -> None:
         interruption = self._wait_for_bytes() if self._gate.flooded() else None
         try:
-            self._broker.answer(call, value)
-        finally:
-            # Ctrl-C may strike in the send.
+            # Copies among the value are asked for their state: that is users' code.
+            context.run(self._broker.answer, call, value)
+        except BaseException as error:
+            # Or Ctrl-C has struck in the send, and the connection has ended.
+            self._answer_failure(call, error)
+            _pass_on(error)
+        else:
             self._done(call)
         if interruption is not None:
             _pass_on(interruption)
@@ -199,14 +273,37 @@ class Service:
         return None
 
     def _done(self, call: IncomingCall) -> None:
+        self._calls.remove(call)
         self.running -= 1
         self.asked -= call.question is not None
-        if self._held and self.running < self._limit:
+        if isinstance(self._held, deque) and self._held and self.running < self._limit:
             self.running += 1
             self._pool.submit(self._serve, self._held.popleft())
         if self._waiting:
-            self.stoppers.discard(call)
+            self.stoppers -= {call}
             self._changed()
+
+
+def _prepare(call: IncomingCall) -> None:
+    """Set up a call's context, and finish its arguments: users' code may run."""
+    until.set(call.until)
+    serving_perspective.set(call.perspective)
+    if call.unfinished is not None:
+        call.unfinished.finish()
+
+
+def _finish(
+    job: tuple[Unfinished, Callable[[BaseException | None], object]],
+) -> None:
+    """Finish an answer, in a worker, and tell how that went."""
+    unfinished, then = job
+    try:
+        Context().run(unfinished.finish)
+    except BaseException as error:
+        then(error)
+        _pass_on(error)
+    else:
+        then(None)
 
 
 def _pass_on(error: BaseException | None) -> None:

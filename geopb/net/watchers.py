@@ -1,13 +1,16 @@
-"""Telling those who wait for the end of a connection.
+"""Users' code whose caller is nobody: disconnect callbacks, hooks of caches.
 
-Owns the running of disconnect callbacks. Called by the connection, in a worker.
+Never lets one that raises keep the next from running; what it raises is logged. Run in
+workers, for the connection.
 """
 
 from __future__ import annotations
 
 import logging
 import traceback
+from collections.abc import Callable
 from contextvars import Context
+from typing import Any
 
 from gevent import GreenletExit
 
@@ -18,25 +21,38 @@ _log = logging.getLogger("geopb.connection")
 
 
 def tell(watchers: list[tuple[RemoteReference, DisconnectCallback]]) -> None:
-    """Run disconnect callbacks, in a worker; one that raises does not stop the next."""
+    """Run disconnect callbacks; one that raises does not stop the next."""
     killed: BaseException | None = None
     for reference, callback in watchers:
-        try:
-            Context().run(callback, reference)
-        except BaseException as error:
-            if isinstance(error, KeyboardInterrupt):
-                interrupt_main(error)
-            elif isinstance(error, GreenletExit):
-                killed = error
-            else:
-                _log_raised(error)
+        killed = _run("a disconnect callback", callback, reference) or killed
     if killed is not None:
         raise killed
 
 
-def _log_raised(error: BaseException) -> None:
+def run_hook(function: Callable[[], object]) -> None:
+    """Run a hook of the user's."""
+    killed = _run("a hook of a Cacheable", function)
+    if killed is not None:
+        raise killed
+
+
+def _run(what: str, function: Callable[..., object], *args: Any) -> Any:
+    """Run users' code; return what killed the greenlet, None for nothing."""
+    try:
+        Context().run(function, *args)
+    except BaseException as error:
+        if isinstance(error, KeyboardInterrupt):
+            interrupt_main(error)
+        elif isinstance(error, GreenletExit):
+            return error
+        else:
+            _log_raised(what, error)
+    return None
+
+
+def _log_raised(what: str, error: BaseException) -> None:
     """Log what a callback raised; a log handler that raises is told on stderr."""
     try:
-        _log.error("a disconnect callback raised", exc_info=error)
+        _log.error("%s raised", what, exc_info=error)
     except Exception:
         traceback.print_exc()

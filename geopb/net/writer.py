@@ -135,8 +135,15 @@ class Writer:
         self._closed = True
         self._watch.stop()
         self._all_sent()
+        self._shut_down(socket.SHUT_WR if read_on else socket.SHUT_RDWR)
+
+    def close_both_ways(self) -> None:
+        """End what the reader may have gone on to read."""
+        self._shut_down(socket.SHUT_RDWR)
+
+    def _shut_down(self, how: int) -> None:
         try:
-            self._sock.shutdown(socket.SHUT_WR if read_on else socket.SHUT_RDWR)
+            self._sock.shutdown(how)
         except OSError:
             # Not connected any more: that is what was wanted.
             return

@@ -7,10 +7,17 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from contextvars import Context
-from typing import Any, cast
+from typing import TYPE_CHECKING, Any, cast
 
-from geopb.failure import Failure
+from gevent import Greenlet, GreenletExit
+from gevent.event import AsyncResult
+
+from geopb.failure import Failure, raised_failure
 from geopb.promise.waiting import Waitable, handling
+from geopb.workers import interrupt_main
+
+if TYPE_CHECKING:
+    from geopb.promise.promise import Promise
 
 Handler = Callable[..., Any]
 
@@ -51,3 +58,44 @@ def call_value(value: Any, method: Any, args: Any, kwargs: Any) -> Any:
         kind = type(value).__name__
         raise TypeError(f"a result of type {kind} has no remote methods to call")
     return call(method, *args, **kwargs)
+
+
+def run_handlers(promise: Promise[Any]) -> None:
+    """Run the chain to its end or to its next pause, in a worker."""
+    killed: GreenletExit | None = None
+    while promise._handlers:
+        step = promise._handlers.popleft()
+        failure = promise._failure
+        if failure is not None:
+            if step.errback is None:
+                continue
+            # Looked at, unless the handler passes it on.
+            promise._disarm()
+        elif step.callback is None:
+            continue
+        try:
+            result = step.context.run(step.call, promise, promise._value, failure)
+        except BaseException as error:
+            _handler_raised(promise, error)
+            if issubclass(type(error), GreenletExit):
+                killed = cast(GreenletExit, error)
+            continue
+        if isinstance(result, (Waitable, AsyncResult, Greenlet)):
+            promise._follow(cast(Any, result))
+            break
+        if isinstance(result, Failure):
+            promise._value, promise._failure = None, result
+        else:
+            promise._value, promise._failure = result, None
+    else:
+        promise._end(promise._value, promise._failure)
+    if killed is not None:
+        # Whoever killed this greenlet waits for its end.
+        raise killed
+
+
+def _handler_raised(promise: Promise[Any], error: BaseException) -> None:
+    promise._value = None
+    promise._failure = raised_failure(error)
+    if issubclass(type(error), KeyboardInterrupt):
+        interrupt_main(error)

@@ -7,6 +7,7 @@ from __future__ import annotations
 
 from collections import deque
 from collections.abc import Callable
+from contextvars import copy_context
 from typing import TYPE_CHECKING, Any
 
 from gevent import GreenletExit
@@ -36,15 +37,21 @@ class Dependents:
         """Have `called` settled with what the call gives; return it."""
         promise = self._promise
         called._waits_for = (promise,)
+        # Its deadline, above all: it is made now, and sent later.
+        context = copy_context()
 
         def go_on() -> None:
             called._waits_for = ()
+            if called._cancelled:
+                # Not wanted any more: it is not sent.
+                return
             if promise._failure is not None:
                 promise._looked_at()
                 called.settle(None, promise._failure)
                 return
             try:
-                called.set(call_value(promise._value, method, args, kwargs))
+                value = promise._value
+                called.set(context.run(call_value, value, method, args, kwargs))
             except BaseException as error:
                 called.settle(None, failure_of(error))
                 if isinstance(error, KeyboardInterrupt):

@@ -12,15 +12,16 @@ from collections.abc import Callable, Iterable, Mapping
 from contextvars import copy_context
 from typing import Any, Generic, Self, TypeVar, cast
 
-from gevent import Greenlet, GreenletExit, get_hub
+from gevent import Greenlet, get_hub
 from gevent.event import AsyncResult
 
-from geopb.failure import Failure, failure_of, raised_failure
-from geopb.promise.chain import Handler, Step
+from geopb.errors import Cancelled
+from geopb.failure import Failure, failure_of
+from geopb.promise.chain import Handler, Step, run_handlers
 from geopb.promise.dependents import Dependents
 from geopb.promise.unhandled import Unhandled
 from geopb.promise.waiting import Timeout, Waitable
-from geopb.workers import interrupt_main, worker_pool
+from geopb.workers import worker_pool
 
 T_co = TypeVar("T_co", covariant=True)
 
@@ -45,6 +46,10 @@ class Promise(Waitable, Generic[T_co]):
     #: The last failure that somebody has looked at.
     _looked: Failure | None = None
     _unhandled: Unhandled | None = None
+    #: Cancelled before it was set: the next `set` is ignored.
+    _cancelled = False
+    #: What it follows now, and its link there.
+    _followed: tuple[Any, Callable[[object], None]] | None = None
 
     def __init__(self) -> None:
         self._hub = get_hub()
@@ -145,7 +150,7 @@ class Promise(Waitable, Generic[T_co]):
         self._handlers.append(step)
         if self._ready:
             self._ready = False
-            worker_pool().submit(Promise._run_handlers, self)
+            worker_pool().submit(run_handlers, self)
         return self
 
     def addCallback(self, callback: Handler, /, *args: Any, **kwargs: Any) -> Self:
@@ -176,6 +181,46 @@ class Promise(Waitable, Generic[T_co]):
         """Whether something waits for its end: a greenlet, a handler, a call."""
         return bool(self._links or self._handlers or self._dependents is not None)
 
+    # -- cancelling ------------------------------------------------------------------
+
+    def cancel(self) -> None:
+        """Stop what is waited for; `get` then raises `Cancelled`. Does not block.
+
+        Of a remote call: the method has `Cancelled` raised in it, and this promise
+        fails at once. Where the chain waits for another promise, that one is cancelled
+        unless others wait for it too, and a `gather` cancels all that it gathers. A
+        promise made by hand fails, and what is set later is ignored once. Nothing
+        happens to one that is finished.
+        """
+        self._check_thread()
+        if not self._ready:
+            self._cancel()
+
+    def _give_up(self) -> None:
+        if self._ready:
+            self._looked_at()
+        else:
+            self._cancel()
+
+    def _cancel(self) -> None:
+        """Cancel what can be: this promise is not ready."""
+        waits_for = self._waits_for
+        if self._followed is not None:
+            other, ended = self._followed
+            other.unlink(ended)
+            self._followed = None
+            # An AsyncResult or Greenlet is not ours to stop.
+            if isinstance(other, Promise) and not other._links:
+                other._give_up()
+            self._end(None, cancelled())
+        elif waits_for and self._value is not _UNSET:
+            for each in waits_for:
+                each._give_up()
+        elif self._value is _UNSET:
+            self._value = None
+            self._cancelled = True
+            self._end(None, cancelled())
+
     # -- settling --------------------------------------------------------------------
 
     def set(self, value: Any = None) -> None:
@@ -184,9 +229,10 @@ class Promise(Waitable, Generic[T_co]):
         Raises:
             RuntimeError: It has been set already.
         """
-        self._claim()
+        if not self._claim():
+            return
         if isinstance(value, _FOLLOWED):
-            self._follow(value, self._end)
+            self._follow(value)
         else:
             self._end(value, None)
 
@@ -197,8 +243,8 @@ class Promise(Waitable, Generic[T_co]):
             if not isinstance(given, BaseException):
                 raise TypeError("set_exception() takes an exception or a Failure")
             exception = failure_of(given)
-        self._claim()
-        self._end(None, exception)
+        if self._claim():
+            self._end(None, exception)
 
     def settle(self, value: object, failure: Failure | None = None) -> None:
         """End with `value` or `failure`: for the broker. Does not switch greenlets."""
@@ -212,11 +258,16 @@ class Promise(Waitable, Generic[T_co]):
         else:
             self._end(value, failure)
 
-    def _claim(self) -> None:
+    def _claim(self) -> bool:
+        """Take the right to set it; False where it was cancelled before."""
         self._check_thread()
+        if self._cancelled:
+            self._cancelled = False
+            return False
         if self._value is not _UNSET:
             raise RuntimeError("the promise has been set already")
         self._value = None
+        return True
 
     def _end(self, value: Any, failure: Failure | None) -> None:
         """Take what stands at this point of the chain, and go on with the rest."""
@@ -224,7 +275,7 @@ class Promise(Waitable, Generic[T_co]):
         self._failure = failure
         self._waits_for = ()
         if self._handlers:
-            worker_pool().submit(Promise._run_handlers, self)
+            worker_pool().submit(run_handlers, self)
             return
         self._ready = True
         if failure is not None and not failure.quiet and failure is not self._looked:
@@ -234,45 +285,6 @@ class Promise(Waitable, Generic[T_co]):
             self._call_links_soon()
         if self._dependents is not None:
             self._dependents.send_soon()
-
-    def _run_handlers(self) -> None:
-        """Run the chain to its end or to its next pause, in a worker."""
-        killed: GreenletExit | None = None
-        while self._handlers:
-            step = self._handlers.popleft()
-            failure = self._failure
-            if failure is not None:
-                if step.errback is None:
-                    continue
-                # Looked at, unless the handler passes it on.
-                self._disarm()
-            elif step.callback is None:
-                continue
-            try:
-                result = step.context.run(step.call, self, self._value, failure)
-            except BaseException as error:
-                self._handler_raised(error)
-                if issubclass(type(error), GreenletExit):
-                    killed = cast(GreenletExit, error)
-                continue
-            if isinstance(result, _FOLLOWED):
-                self._follow(result, self._end)
-                break
-            if isinstance(result, Failure):
-                self._value, self._failure = None, result
-            else:
-                self._value, self._failure = result, None
-        else:
-            self._end(self._value, self._failure)
-        if killed is not None:
-            # Whoever killed this greenlet waits for its end.
-            raise killed
-
-    def _handler_raised(self, error: BaseException) -> None:
-        self._value = None
-        self._failure = raised_failure(error)
-        if issubclass(type(error), KeyboardInterrupt):
-            interrupt_main(error)
 
     def _looked_at(self) -> None:
         self._looked = self._failure
@@ -286,20 +298,25 @@ class Promise(Waitable, Generic[T_co]):
     # -- following others --------------------------------------------------------------
 
     def _follow(
-        self,
-        other: Promise[Any] | AsyncResult[Any] | Greenlet[..., Any],
-        end: Callable[[Any, Failure | None], None],
+        self, other: Promise[Any] | AsyncResult[Any] | Greenlet[..., Any]
     ) -> None:
-        """Have ``end(value, failure)`` called when `other` has ended."""
+        """End as `other` does, when it does."""
         if isinstance(other, Promise):
             if other._depends_on(self):
-                end(None, Failure(RuntimeError("a promise waits for itself")))
+                self._end(None, Failure(RuntimeError("a promise waits for itself")))
                 return
             self._waits_for = (other,)
         if other.ready():
-            end(*outcome(other))
-        else:
-            other.rawlink(lambda _: end(*outcome(other)))
+            self._end(*outcome(other))
+            return
+
+        def ended(_: object) -> None:
+            if self._followed == (other, ended):
+                self._followed = None
+                self._end(*outcome(other))
+
+        self._followed = (other, ended)
+        other.rawlink(ended)
 
     def __repr__(self) -> str:
         if not self._ready:
@@ -309,22 +326,13 @@ class Promise(Waitable, Generic[T_co]):
         return f"<Promise at {id(self):#x} value of {type(self._value).__name__}>"
 
 
-class Answer(Promise[T_co]):
-    """A promise that is a connection's to settle: setting it is an error.
-
-    Args:
-        hub: The connection's, which the caller has asked for already.
-    """
-
-    # Claimed from the start.
-    _value: Any = None
-
-    def __init__(self, hub: Any) -> None:
-        self._hub = hub
-
-
 #: What a promise follows when it is set to it, or a handler returns it.
 _FOLLOWED = (Promise, AsyncResult, Greenlet)
+
+
+def cancelled() -> Failure:
+    """Make the failure of what was cancelled here: nobody has to look at it."""
+    return Failure(Cancelled("cancelled"), quiet=True)
 
 
 def outcome(other: Any) -> tuple[Any, Failure | None]:

@@ -6,13 +6,12 @@ user code but raw links, which run in the hub. The base of `Promise`.
 
 from __future__ import annotations
 
-from collections import deque
 from collections.abc import Callable
 from contextvars import ContextVar
 from typing import Any
 
 import gevent
-from gevent import get_hub
+from gevent import get_hub, getcurrent
 from gevent.hub import Waiter
 
 #: What is being handled in this context: it must not wait for itself.
@@ -42,7 +41,7 @@ class Waitable:
 
     _hub: Any
     _ready = False
-    _links: deque[Callable[[Any], object]] | None = None
+    _links: list[Callable[[Any], object]] | None = None
     #: What this one cannot become ready before.
     _waits_for: tuple[Waitable, ...] = ()
 
@@ -56,7 +55,7 @@ class Waitable:
         It is called once and may not block. For `gevent.wait` and the like.
         """
         if self._links is None:
-            self._links = deque()
+            self._links = []
         self._links.append(callback)
         if self._ready:
             self._call_links_soon()
@@ -104,12 +103,17 @@ class Waitable:
         waiter: Waiter[Any] = Waiter(self._hub)
         switch = waiter.switch
         if self._links is None:
-            self._links = deque()
+            self._links = []
         self._links.append(switch)
         try:
             waiter.get()
-        except BaseException:
+        except BaseException as error:
             self.unlink(switch)
+            call = getattr(getcurrent(), "call", None)
+            if call is not None and call.interruption is error and not self._links:
+                # The method that waits here is stopped: so is what it waits for,
+                # unless others wait for it too.
+                self._give_up()
             raise
 
     def _call_links_soon(self) -> None:
@@ -119,12 +123,16 @@ class Waitable:
     def _call_links(self) -> None:
         # Not ready any more: a handler was added meanwhile, and its end is waited for.
         while self._links and self._ready:
-            link = self._links.popleft()
+            link = self._links.pop(0)
             try:
                 link(self)
             except Exception as error:
                 where = (error.__class__, error, error.__traceback__)
                 self._hub.handle_error((link, self), *where)
+
+    def _give_up(self) -> None:
+        """Take note that who waited here is stopped: this is not wanted any more."""
+        raise NotImplementedError
 
     def _check_thread(self) -> None:
         if get_hub() is not self._hub:

@@ -12,7 +12,8 @@ from dataclasses import dataclass
 from typing import Any
 
 from geopb.errors import ProtocolError
-from geopb.failure.report import MAX_PARENTS, OS_ERROR_FIELDS, Report
+from geopb.failure.fresh import OS_ERROR_FIELDS
+from geopb.failure.report import MAX_PARENTS, Report
 from geopb.limits import LEAST_TOLD, TOLD
 from geopb.text import MAX_MESSAGE, printable, safe_repr, shorten
 
@@ -28,12 +29,21 @@ ERROR = 3
 RELEASE = 4
 CHUNK = 5
 GOODBYE = 6
+UPDATE = 7
+SNAPSHOT = 8
+UPDATES_END = 9
+CANCEL = 10
+DRAINING = 11
 
 #: Ids are allotted by whoever uses them first, from 1; target 0 is the lobby.
 MAX_ID = 2**63 - 1
 
+#: Seconds that a call may be given, some 30 years: timers take no more.
+LONGEST = 1e9
+
 #: Options of a call, a map behind its arguments.
 NESTED = "nested"
+TIMEOUT = "timeout"
 
 
 @dataclass(frozen=True, slots=True)
@@ -143,8 +153,8 @@ def read_call(message: list[Any]) -> Call:
     raise _wrong("call", message)
 
 
-def read_answer(message: list[object]) -> tuple[int, object]:
-    """Return the question and the value of ``[ANSWER, question, [value]]``.
+def read_answer(message: list[Any]) -> tuple[int, list[Any]]:
+    """Return the question and the array of ``[ANSWER, question, [value]]``.
 
     The value stands in an array, as arguments do: user's values always begin two
     levels down.
@@ -157,26 +167,28 @@ def read_answer(message: list[object]) -> tuple[int, object]:
             and type(values) is list
             and len(values) == 1
         ):
-            return question, values[0]
+            return question, values
     raise _wrong("answer", message)
 
 
-def read_report(message: list[object]) -> Report:
+def read_report(message: list[Any]) -> Report:
     """Return what an error answer tells; texts are cut to what this side would send.
 
-    ``[ERROR, question, type, message, parents, args, traceback?, details?]``
+    ``[ERROR, question, type, message, parents, args, attributes, traceback?,
+    details?]``
     """
-    if len(message) < 6 or not is_id(message[1]):
+    if len(message) < 7 or not is_id(message[1]):
         raise _wrong("error", message)
-    name, text, parents, args = message[2:6]
-    traceback = message[6] if len(message) > 6 else None
-    details = message[7] if len(message) > 7 else {}
+    name, text, parents, args, attributes = message[2:7]
+    traceback = message[7] if len(message) > 7 else None
+    details = message[8] if len(message) > 8 else {}
     if (
         type(name) is str
         and type(text) is str
         and type(parents) is list
         and all(type(parent) is str for parent in parents)
         and type(args) is list
+        and _is_kwargs(attributes)
         and (traceback is None or type(traceback) is str)
         and type(details) is dict
     ):
@@ -186,6 +198,7 @@ def read_report(message: list[object]) -> Report:
             message=shorten(text, MAX_MESSAGE),
             parents=tuple(parents[:MAX_PARENTS]),
             args=tuple(args),
+            attributes=attributes,
             traceback=told,
             details={k: v for k, v in details.items() if _is_detail(k, v)},
         )
@@ -202,6 +215,78 @@ def read_release(message: list[object]) -> list[tuple[int, int]]:
     if len(numbers) % 2 or not all(map(is_id, numbers)):
         raise _wrong("release", message)
     return list(zip(numbers[::2], numbers[1::2], strict=True))  # type: ignore[arg-type]
+
+
+def read_update(message: list[Any]) -> Call:
+    """Return what an update asks: a call, whose target is a cache and never 0."""
+    call = read_call(message)
+    if not call[1]:
+        raise _wrong("update", message)
+    return call
+
+
+def read_snapshot(message: list[Any]) -> tuple[int | None, int, list[Any]]:
+    """Return question, cache and array of ``[SNAPSHOT, question, cache, [state]]``."""
+    if len(message) >= 4:
+        _, question, number, state = message[:4]
+        if (
+            (question is None or is_id(question))
+            and is_id(number)
+            and type(state) is list
+            and len(state) == 1
+        ):
+            return question, number, state
+    raise _wrong("snapshot", message)
+
+
+def call_options(*, nested: bool, timeout: float | None) -> dict[str, object] | None:
+    """Return what travels beside the arguments of a call, None for nothing.
+
+    Args:
+        nested: It is made while serving a call: the peer takes it in although it runs
+            as many as it likes, or is shutting down.
+        timeout: Seconds that it has, None for no deadline.
+    """
+    options: dict[str, object] = {}
+    if nested:
+        options[NESTED] = True
+    if timeout is not None:
+        options[TIMEOUT] = timeout
+    return options or None
+
+
+def read_timeout(options: dict[Any, Any]) -> float | None:
+    """Return how many seconds a call has, by its options; None for no limit."""
+    timeout = options.get(TIMEOUT)
+    if timeout is None:
+        return None
+    if type(timeout) not in (int, float) or not abs(timeout) < LONGEST:
+        raise ProtocolError(f"a call with a timeout of {safe_repr(timeout, 50)}")
+    return max(0.0, float(timeout))
+
+
+def read_cancel(message: list[Any]) -> tuple[int, bool]:
+    """Return the question of ``[CANCEL, question, late]``, and whether it is late."""
+    if len(message) < 2 or not is_id(message[1]):
+        raise _wrong("cancel", message)
+    late = message[2] if len(message) > 2 else False
+    if type(late) is not bool:
+        raise _wrong("cancel", message)
+    return message[1], late
+
+
+def read_draining(message: list[Any]) -> bool:
+    """Return whether ``[DRAINING, seen]`` acknowledges what the other side said."""
+    if len(message) < 2 or type(message[1]) is not bool:
+        raise _wrong("draining", message)
+    return message[1]
+
+
+def read_updates_end(message: list[Any]) -> int:
+    """Return the cache's id of ``[UPDATES_END, cache]``."""
+    if len(message) < 2 or not is_id(message[1]):
+        raise _wrong("updates' end", message)
+    return int(message[1])
 
 
 def read_goodbye(message: list[object]) -> str:

@@ -43,7 +43,9 @@ def run(workloads: list[Workload], sides: list[str], effort: Effort) -> list[Res
     results = []
     print(report.HEADER, flush=True)
     for workload in workloads:
-        able = [side for side in sides if side in workload.sides]
+        able = [side for side in workload.sides if side in sides]
+        if not able:
+            continue
         result = measure(workload, able, effort)
         print("\n".join(report.rows(result)), flush=True)
         results.append(result)

@@ -11,7 +11,7 @@ from typing import Any
 
 from tests.benchmarks.measure import Result
 
-_ROW = "{:<12} {:<6} {:>12} {:<8} {:>9} {:>9}  {:>5} {:<14} {:>6}  {}"
+_ROW = "{:<12} {:<6} {:>12} {:<9} {:>9} {:>9}  {:>5} {:<14} {:>6}  {}"
 
 HEADER = _ROW.format(
     "workload", "side", "median", "", "client us", "server us", "ratio", "(min..max)",

@@ -4,17 +4,93 @@ Owns nothing clever: a ``Root`` with one method, and a client that calls it with
 the default options. Methods for later workloads go here.
 """
 
+from dataclasses import dataclass
 from typing import Any
 
+from gevent.event import Event
+
 import geopb as pb
+from tests.benchmarks.workloads import DICTS
+
+
+@pb.copyable
+@dataclass
+class Entry:
+    """What one of ``DICTS`` is as an object."""
+
+    id: int
+    name: str
+    ok: bool
+    score: float
+
+
+ENTRIES = [Entry(**each) for each in DICTS]
+
+
+class Ticker(pb.Cacheable):
+    """Counts, and tells all that watch."""
+
+    def __init__(self) -> None:
+        self.count = 0
+        self._observers: set[Any] = set()
+
+    def getStateToCacheAndObserveFor(self, perspective: Any, observer: Any) -> Any:
+        """Return the count."""
+        self._observers.add(observer)
+        return {"count": self.count}
+
+    def stoppedObserving(self, perspective: Any, observer: Any) -> None:
+        """Forget who has hung up."""
+        self._observers.discard(observer)
+
+    def tick(self) -> None:
+        """Count on."""
+        self.count += 1
+        for observer in self._observers:
+            observer.callRemote("tick", self.count)
+
+
+class Watch(pb.RemoteCache):
+    """Follows a ``Ticker``; each count has to be the next."""
+
+    count: int
+    until = 0
+
+    def setCopyableState(self, state: Any) -> None:
+        """Begin at the present count."""
+        self.count = state["count"]
+        self.there = Event()
+
+    def observe_tick(self, count: int) -> None:
+        """Take the next one."""
+        if count != self.count + 1:
+            raise RuntimeError(f"{count} came behind {self.count}")
+        self.count = count
+        if count == self.until:
+            self.there.set()
+
+
+pb.setUnjellyableForClass(Ticker, Watch)
 
 
 class Echoer(pb.Root):
     """What the benchmark's server offers."""
 
+    def __init__(self) -> None:
+        self._ticker = Ticker()
+
     def remote_echo(self, value: Any) -> Any:
         """Return the argument."""
         return value
+
+    def remote_watch(self) -> Ticker:
+        """Return what ticks."""
+        return self._ticker
+
+    def remote_tick(self, times: int) -> None:
+        """Tell all who watch so many changes."""
+        for _ in range(times):
+            self._ticker.tick()
 
 
 class Server:
@@ -37,6 +113,7 @@ class Connection:
         self._client = pb.connect(address)
         #: For workloads that call more than ``echo``.
         self.root = self._client.getRootObject().get(timeout=5)
+        self._watch: Any = None
 
     def echo(self, value: Any) -> Any:
         """Make one call and wait for its answer."""
@@ -46,6 +123,27 @@ class Connection:
         """Make all calls, then take the answers."""
         promises = [self.root.callRemote("echo", value) for value in values]
         return [promise.get() for promise in promises]
+
+    def records(self) -> list[Any]:
+        """Return what ``copies`` sends."""
+        return ENTRIES
+
+    def watch_for(self, times: int) -> None:
+        """Watch for so many more ticks, from now on."""
+        if self._watch is None:
+            self._watch = self.root.callRemote("watch").get()
+        self._watch.there.clear()
+        self._watch.until = self._watch.count + times
+
+    def wait_for_ticks(self) -> None:
+        """Wait until they have come.
+
+        Raises:
+            RuntimeError: They do not all come.
+        """
+        if not self._watch.there.wait(30):
+            count, until = self._watch.count, self._watch.until
+            raise RuntimeError(f"ticks have stopped at {count} of {until}")
 
     def close(self) -> None:
         """Hang up."""

@@ -15,6 +15,7 @@ import gevent
 #: Module of each side.
 SIDES = {
     "floor": "tests.benchmarks.side_floor",
+    "dicts": "tests.benchmarks.side_dicts",
     "geopb": "tests.benchmarks.side_geopb",
     "tls": "tests.benchmarks.side_tls",
 }
@@ -22,6 +23,8 @@ SIDES = {
 TEXT = "hello network"
 OUTSTANDING = 1000
 CONNECTIONS = 64
+OBSERVERS = 100
+UPDATES = 1000
 DICTS = [
     {"id": n, "name": f"name {n}", "ok": n % 2 == 0, "score": n / 7}
     for n in range(1000)
@@ -124,6 +127,21 @@ def mebibyte(connections: Sequence[Connection], steps: int) -> None:
     _repeat(connections[0], MEBIBYTE, steps)
 
 
+def copies(connections: Sequence[Any], steps: int) -> None:
+    """A list of a thousand small dataclass objects at a time, or of such dicts."""
+    _repeat(connections[0], connections[0].records(), steps)
+
+
+def caches(connections: Sequence[Any], steps: int) -> None:
+    """A thousand updates to an observer on each connection, in order."""
+    for _ in range(steps):
+        for connection in connections:
+            connection.watch_for(UPDATES)
+        connections[0].root.callRemote("tick", UPDATES).get()
+        for connection in connections:
+            connection.wait_for_ticks()
+
+
 WORKLOADS = {
     workload.name: workload
     for workload in (
@@ -138,6 +156,16 @@ WORKLOADS = {
         ),
         Workload("dicts", dicts, target=0.8),
         Workload("mebibyte", mebibyte, target=1.0),
+        # A copy costs four dicts at the most.
+        Workload("copies", copies, target=0.25, sides=("dicts", "geopb")),
+        Workload(
+            "caches",
+            caches,
+            calls=OBSERVERS * UPDATES,
+            connections=OBSERVERS,
+            sides=("geopb",),
+            unit="updates/s",
+        ),
         # What TLS costs: against the same without it.
         Workload("tls", sequential, target=0.8, sides=("geopb", "tls")),
         Workload("tls mebibyte", mebibyte, sides=("geopb", "tls")),
@@ -151,7 +179,11 @@ def check(connection: Connection) -> None:
     Raises:
         RuntimeError: A value came back changed, or answers were mixed up.
     """
-    for value in (TEXT, DICTS, MEBIBYTE):
+    values: list[Any] = [TEXT, DICTS, MEBIBYTE]
+    records = getattr(connection, "records", None)
+    if records is not None:
+        values.append(records())
+    for value in values:
         if connection.echo(value) != value:
             raise RuntimeError(f"an echo changed a {type(value).__name__}")
     numbers = list(range(OUTSTANDING))

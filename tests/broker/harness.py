@@ -1,8 +1,9 @@
 """Two brokers in memory: the core without a socket, a greenlet or a clock of its own.
 
 `Side` is a host and a line that runs the peer's calls inline, `Answer` a promise of the
-one method that the broker knows, `Pair` two joined sides. Bytes move when `deliver`
-says so: whole, in pieces of a size, or up to a number of bytes.
+methods that the broker knows, `Pair` two joined sides. Bytes move when `deliver`
+says so: whole, in pieces of a size, or up to a number of bytes. Where users' code would
+block, the world goes on meanwhile: `Pair` delivers inside the wait.
 """
 
 from __future__ import annotations
@@ -11,20 +12,23 @@ import gc
 from collections import deque
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
+from contextvars import Context
+from functools import partial
 from time import thread_time
 from typing import Any
 
-from geopb.broker.broker import Broker, State
+from geopb.broker.broker import Broker
+from geopb.broker.caches import CacheEntry
 from geopb.broker.calls import IncomingCall
+from geopb.broker.objects import serving_perspective
 from geopb.broker.references import Import, RemoteReference
-from geopb.errors import (
-    LimitExceeded,
-    PBConnectionLost,
-    ProtocolError,
-    local_error_class,
-)
+from geopb.broker.state import State
+from geopb.errors import LimitExceeded, PBConnectionLost, ProtocolError
 from geopb.failure import Failure
 from geopb.flavors.referenceable import Referenceable
+from geopb.jelly.finish import Unfinished
+from geopb.jelly.readers import Readers
+from geopb.jelly.registry import ClassRegistry
 from geopb.limits import Limits
 from tests.vectors.cbor import frame
 
@@ -52,6 +56,9 @@ byte_by_byte = in_pieces(1)
 class Answer:
     """What waits for an answer. It is settled once, and keeps how."""
 
+    #: Errors that are about this call though the peer tells them.
+    genuine: tuple[type[Exception], ...] = ()
+
     def __init__(self) -> None:
         self.settled = False
         self._value: Any = None
@@ -61,6 +68,14 @@ class Answer:
         """End, once."""
         assert not self.settled, "an answer was settled twice"
         self.settled, self._value, self.failure = True, value, failure
+
+    def ready(self) -> bool:
+        """Whether it has ended."""
+        return self.settled
+
+    def successful(self) -> bool:
+        """Whether it has ended, and not with a failure."""
+        return self.settled and self.failure is None
 
     def get(self) -> Any:
         """Return the value, or raise the failure's exception."""
@@ -72,6 +87,20 @@ class Answer:
     def drop(self) -> None:
         """Let go of the value."""
         self._value = None
+
+
+class Awaited(Answer):
+    """A promise whose `get` lets the world go on until it has ended."""
+
+    def __init__(self, side: Side) -> None:
+        super().__init__()
+        self._side = side
+
+    def get(self) -> Any:
+        """Return the value, or raise the failure's exception."""
+        if not self.settled:
+            self._side.let_go_on()
+        return super().get()
 
 
 class Desk(Referenceable):
@@ -112,26 +141,42 @@ class Thing(Referenceable):
 class Side:
     """One end: a broker with its host and line."""
 
-    def __init__(self, limits: Limits | None = None, name: str = "side") -> None:
+    def __init__(
+        self,
+        limits: Limits | None = None,
+        name: str = "side",
+        registry: ClassRegistry | None = None,
+    ) -> None:
         self.name = name
         self.desk = Desk()
         self.opened_count = 0
         self.goodbye: str | None = None
         self.error: Exception | None = None
+        self.cancelled: list[tuple[int, bool]] = []
+        self.peer_is_draining = self.drain_is_seen = False
         #: Calls are kept here instead of run while `holding`.
         self.held: list[IncomingCall] = []
         self.holding = False
         self.nested: list[bool] = []
+        #: No update of a cache is run until `catch_up`.
+        self.slow = False
+        #: What hooks have raised whose caller is nobody.
+        self.raised: list[BaseException] = []
+        #: Moves what there is to move while users' code waits; a pair's own.
+        self.let_go_on: Callable[[], object] = self.run_due
         self.drops: deque[Import] = deque()
         self.watchers: list[Any] = []
-        self._due: deque[IncomingCall] = deque()
+        self._due: deque[Callable[[], object]] = deque()
+        self._stalled: list[CacheEntry] = []
         self._woken = False
+        limits = limits or Limits()
+        registry = registry or ClassRegistry()
         self.broker = Broker(
             self,
-            limits or Limits(),
+            limits,
             self.desk,
-            clock=thread_time,
-            find_class=local_error_class,
+            readers=Readers(limits, thread_time, registry),
+            registry=registry,
         )
 
     # -- the broker's host
@@ -152,7 +197,30 @@ class Side:
     def start(self, call: IncomingCall, *, nested: bool) -> None:
         """Keep a call of the peer's for `run_due`."""
         self.nested.append(nested)
-        self._due.append(call)
+        self._due.append(partial(self._run_or_hold, call))
+
+    def start_update(self, call: IncomingCall, entry: CacheEntry) -> None:
+        """Run an update of a cache behind those that came before it."""
+        entry.waiting.append(call)
+        self._run_next_update(entry)
+
+    def finish(
+        self, unfinished: Unfinished, then: Callable[[BaseException | None], object]
+    ) -> None:
+        """Finish an answer later, where users' code may run."""
+        self._due.append(partial(self._finish, unfinished, then))
+
+    def cancel(self, question: int, *, late: bool) -> None:
+        """Keep which call is to be stopped, and why."""
+        self.cancelled.append((question, late))
+
+    def peer_drains(self) -> None:
+        """Keep that the peer takes no new calls."""
+        self.peer_is_draining = True
+
+    def drain_seen(self) -> None:
+        """Keep that the peer knows that this side takes none."""
+        self.drain_is_seen = True
 
     def parted(self, reason: str) -> None:
         """The peer said goodbye."""
@@ -178,6 +246,19 @@ class Side:
         """Take note that a reference is gone."""
         self.drops.append(entry)
 
+    def promise(self) -> Awaited:
+        """Make a promise that is the broker's to settle."""
+        return Awaited(self)
+
+    def run_soon(self, function: Callable[[], object]) -> None:
+        """Run a hook later; keep what it raises."""
+        self._due.append(partial(self._run_hook, function))
+
+    def resume(self, entry: CacheEntry) -> None:
+        """Let a cache's updates run."""
+        entry.held = False
+        self._run_next_update(entry)
+
     def watch(self, reference: RemoteReference, callback: Any) -> None:
         """Keep a disconnect callback."""
         self.watchers.append((reference, callback))
@@ -193,25 +274,72 @@ class Side:
         return self.call(0, name, args, kwargs)
 
     def run_due(self) -> bool:
-        """Run the calls that have started, and answer them."""
-        ran = bool(self._due) and not self.holding
-        if self.holding:
-            self.held += self._due
-            self._due.clear()
+        """Run what is due: calls, which are answered, updates, hooks."""
+        ran = bool(self._due)
         while self._due:
-            self.run(self._due.popleft())
+            self._due.popleft()()
         return ran
 
     def run(self, call: IncomingCall) -> None:
         """Run one call and answer it."""
+        context = Context()
         try:
-            value = call.target.remoteMessageReceived(
-                call.broker, call.name, call.args, call.kwargs
+            context.run(serving_perspective.set, call.perspective)
+            if call.unfinished is not None:
+                context.run(call.unfinished.finish)
+            value = context.run(
+                call.target.remoteMessageReceived,
+                call.broker,
+                call.name,
+                call.args,
+                call.kwargs,
             )
+            context.run(self.broker.answer, call, value)
         except Exception as error:
             self.broker.fail(call, error)
+
+    def catch_up(self) -> None:
+        """Run the updates that were held back, and no longer hold any."""
+        self.slow = False
+        stalled, self._stalled = self._stalled, []
+        for entry in stalled:
+            self._run_next_update(entry)
+        self.run_due()
+
+    def _run_or_hold(self, call: IncomingCall) -> None:
+        if self.holding:
+            self.held.append(call)
         else:
-            self.broker.answer(call, value)
+            self.run(call)
+
+    def _run_next_update(self, entry: CacheEntry) -> None:
+        if self.slow:
+            self._stalled.append(entry)
+        elif entry.waiting and not (entry.held or entry.busy):
+            entry.busy = True
+            self._due.append(partial(self._run_update, entry))
+
+    def _run_update(self, entry: CacheEntry) -> None:
+        if entry.waiting:
+            self.run(entry.waiting.popleft())
+        entry.busy = False
+        self._run_next_update(entry)
+
+    def _finish(
+        self, unfinished: Unfinished, then: Callable[[BaseException | None], object]
+    ) -> None:
+        try:
+            Context().run(unfinished.finish)
+        except Exception as error:
+            then(error)
+        else:
+            then(None)
+
+    def _run_hook(self, function: Callable[[], object]) -> None:
+        try:
+            Context().run(function)
+        except Exception as error:
+            self.raised.append(error)
 
     def release_dropped(self) -> bool:
         """Give back the references that are gone."""
@@ -239,8 +367,9 @@ class Side:
         return {name: size for name, size in self.broker.statistics().items() if size}
 
     def close(self, lost: Exception | None = None) -> None:
-        """End."""
+        """End; hooks that are due then are run."""
         self.broker.close(lost or PBConnectionLost("closed by the test"))
+        self.run_due()
 
     def __repr__(self) -> str:
         return f"<Side {self.name} {self.broker!r}>"
@@ -250,10 +379,16 @@ class Pair:
     """Two sides and the bytes between them."""
 
     def __init__(
-        self, a_limits: Limits | None = None, b_limits: Limits | None = None
+        self,
+        a_limits: Limits | None = None,
+        b_limits: Limits | None = None,
+        *,
+        a_registry: ClassRegistry | None = None,
+        b_registry: ClassRegistry | None = None,
     ) -> None:
-        self.a = Side(a_limits, "a")
-        self.b = Side(b_limits or a_limits, "b")
+        self.a = Side(a_limits, "a", a_registry)
+        self.b = Side(b_limits or a_limits, "b", b_registry)
+        self.a.let_go_on = self.b.let_go_on = self.deliver
         self.a.broker.begin()
         self.b.broker.begin()
 
@@ -288,6 +423,7 @@ class Pair:
         for side in (self.a, self.b):
             assert side.broker.state is State.CLOSED
             assert side.tables() == {}, side
+            assert side.raised == [], side
 
     def collect(self) -> None:
         """Collect what nobody holds, and give it back to the peer."""
@@ -304,10 +440,14 @@ class Pair:
 
 @contextmanager
 def joined(
-    a_limits: Limits | None = None, b_limits: Limits | None = None
+    a_limits: Limits | None = None,
+    b_limits: Limits | None = None,
+    *,
+    a_registry: ClassRegistry | None = None,
+    b_registry: ClassRegistry | None = None,
 ) -> Iterator[Pair]:
     """A pair that has exchanged hellos; its end is checked."""
-    pair = Pair(a_limits, b_limits)
+    pair = Pair(a_limits, b_limits, a_registry=a_registry, b_registry=b_registry)
     pair.deliver()
     yield pair
     pair.close()
@@ -316,9 +456,14 @@ def joined(
 HELLO = frame([0, "geopb", {"versions": [1], "limits": Limits().told()}])
 
 
-def opened(limits: Limits | None = None, hello: bytes = HELLO) -> Side:
+def opened(
+    limits: Limits | None = None,
+    hello: bytes = HELLO,
+    *,
+    registry: ClassRegistry | None = None,
+) -> Side:
     """One side alone that has the peer's hello, for messages written by hand."""
-    side = Side(limits)
+    side = Side(limits, registry=registry)
     side.broker.begin()
     side.broker.receive(hello)
     side.take()

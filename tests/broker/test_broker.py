@@ -108,7 +108,7 @@ def test_a_one_way_call_that_fails_is_not_answered() -> None:
 
 def test_a_nested_call_says_so() -> None:
     with joined() as pair:
-        pair.a.broker.call(0, "take", (1,), {"a": 2}, Answer(), nested=True)
+        pair.a.broker.call(0, "take", (1,), {"a": 2}, Answer(), {"nested": True})
         pair.a.ask("take", 3)
 
         pair.deliver()

@@ -22,7 +22,6 @@ def test_ids_begin_at_1_and_are_never_used_again() -> None:
 
     assert exports.export(one, 10) == 1
     assert exports.export(other, 10) == 2
-    exports.settle()
     exports.release(1, 1)
     assert exports.export(one, 10) == 3
 
@@ -109,20 +108,18 @@ def test_a_table_at_its_limit_takes_known_objects_only() -> None:
     assert len(exports) == 3
 
 
-def test_a_rollback_takes_back_what_was_counted_since_the_last_message() -> None:
+def test_a_rollback_takes_back_what_was_counted_for_one_message() -> None:
     exports = table()
     kept, failed = Thing(), Thing()
     exports.export(kept, 10)
-    exports.settle()
 
-    exports.export(kept, 10)
-    exports.export(failed, 10)
-    exports.export(failed, 10)
-    exports.rollback()
+    counted = [exports.export(each, 10) for each in (kept, failed, failed)]
+    assert counted == [1, 2, 2]
+    exports.rollback(counted)
 
     assert exports.statistics() == {"objects": 1, "references": 1}
     assert exports.find(1) is kept
-    exports.rollback()
+    exports.rollback([])
     assert exports.statistics() == {"objects": 1, "references": 1}
 
 
@@ -134,7 +131,8 @@ def test_a_cleared_table_is_empty() -> None:
 
     assert len(exports) == 0
     assert exports.find(1) is None
-    exports.rollback()
+    # A message was being packed when the connection ended.
+    exports.rollback([1])
 
 
 def test_a_pinned_object_outlives_its_release() -> None:

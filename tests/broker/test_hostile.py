@@ -85,7 +85,7 @@ def test_a_refused_error_answer_fails_its_call() -> None:
     side = opened()
     answer = side.ask("echo", 1)
 
-    side.receive(frame([3, 1, "t", "m", [], [Tag(35, "a*")]]))
+    side.receive(frame([3, 1, "t", "m", [], [Tag(35, "a*")], {}]))
 
     with pytest.raises(pb.InsecureJelly):
         answer.get()
@@ -101,11 +101,14 @@ def test_a_refused_error_answer_fails_its_call() -> None:
         [1, "1", 0, "take", [Tag(35, "a*")]],
         [2, 9, [Tag(35, "a*")]],
         [2, None, [Tag(35, "a*")]],
-        [3, 9, "t", "m", [], [Tag(35, "a*")]],
+        [3, 9, "t", "m", [], [Tag(35, "a*")], {}],
         [4, Tag(35, "a*")],
         [5, 1, Tag(35, "a*")],
         [6, Tag(35, "a*")],
-        [7, Tag(35, "a*")],
+        [7, 0, 1, "x", [Tag(35, "a*")]],
+        [8, "1", 1, [Tag(35, "a*")]],
+        [9, Tag(35, "a*")],
+        [10, Tag(35, "a*")],
         [Tag(35, "a*"), 1],
         [Tag(35, "a*")],
         Tag(35, "a*"),
@@ -122,7 +125,7 @@ def test_a_refused_message_that_is_nobody_s_call_ends_the_connection(
 
 
 @pytest.mark.parametrize(
-    "answer", [[2, 1, [1]], [3, 1, "t", "m", [], []], [2, 1, [Tag(35, "a*")]]]
+    "answer", [[2, 1, [1]], [3, 1, "t", "m", [], [], {}], [2, 1, [Tag(35, "a*")]]]
 )
 def test_an_answer_that_nobody_asked_for_ends_the_connection(answer: list[Any]) -> None:
     assert "question 1, which is not open" in refusal(opened(), answer)
@@ -130,7 +133,7 @@ def test_an_answer_that_nobody_asked_for_ends_the_connection(answer: list[Any]) 
 
 @pytest.mark.parametrize("number", [0, -1, 2, 2**63, 2**64 - 1, "1", 1.0, None, True])
 def test_an_answer_to_no_question_of_ours_ends_the_connection(number: Any) -> None:
-    for message in ([2, number, [1]], [3, number, "t", "m", [], []]):
+    for message in ([2, number, [1]], [3, number, "t", "m", [], [], {}]):
         side = opened()
         side.ask("echo", 1)
         assert refusal(side, message)
@@ -221,7 +224,8 @@ def test_an_error_answer_makes_no_class_that_was_not_registered(name: str) -> No
     side = opened()
     answer = side.ask("echo", 1)
 
-    side.receive(frame([3, 1, name, "m", [name, "builtins.KeyboardInterrupt"], ["x"]]))
+    names = [name, "builtins.KeyboardInterrupt"]
+    side.receive(frame([3, 1, name, "m", names, ["x"], {"errno": 5}]))
 
     with pytest.raises(pb.RemoteError) as raised:
         answer.get()
@@ -234,7 +238,8 @@ def test_an_error_answer_of_a_mebibyte_is_a_failure() -> None:
     side = opened()
     answer = side.ask("echo", 1)
 
-    side.receive(frame([3, 1, "t" * 10**6, "m" * 10**6, ["p"] * 10**5, ["a"] * 10**5]))
+    told = ["t" * 10**6, "m" * 10**6, ["p"] * 10**5, ["a"] * 10**5, {}]
+    side.receive(frame([3, 1, *told]))
 
     assert answer.failure is not None
     assert len(answer.failure.type) < 2000
@@ -246,7 +251,8 @@ def test_an_error_of_one_peer_can_be_told_to_another() -> None:
     side, other = opened(), opened(hello=frame([0, "geopb", least]))
     answer = side.ask("echo", 1)
     details = {"errno": Tag(tags.FRACTION, [1, 2]), "x": Tag(tags.SET, [1])}
-    side.receive(frame([3, 1, "t", "m" * 10**6, ["t"], [], "tb" * 10**5, details]))
+    told = ["t", "m" * 10**6, ["t"], [], {"a": 1}, "tb" * 10**5, details]
+    side.receive(frame([3, 1, *told]))
     assert answer.failure is not None
     other.holding = True
     other.receive(call())

@@ -4,7 +4,7 @@ import struct
 from typing import Any
 
 from geopb.broker.outbox import CHUNK_BYTES, Outbox
-from geopb.jelly.encode import Bulk, Packed
+from geopb.jelly.passing import Bulk, Packed
 from geopb.limits import MAX_BULK, MINIMUM_MESSAGE_BYTES
 from geopb.wire.codec import Decoder
 

@@ -9,6 +9,8 @@ from typing import Any
 import pytest
 
 import geopb as pb
+from geopb.errors import LimitExceeded
+from geopb.jelly.registry import ClassRegistry
 from geopb.limits import Limits
 from tests.broker.harness import Pair, Side, Thing, joined, opened, refusal
 from tests.vectors.cbor import Tag, frame
@@ -523,3 +525,29 @@ def test_a_refusal_of_a_reference_does_not_release_what_is_no_id() -> None:
         sent = side.take()
         assert b"\x83\x04" not in sent, sent
         side.close()
+
+
+class Problem(Exception):
+    """An exception that is sent as a value."""
+
+
+def test_exceptions_that_may_be_sent_as_values_may_be_received_at_the_limit() -> None:
+    registry = ClassRegistry()
+    registry.setUnjellyableForClass(Problem, Problem)
+    limits = Limits(max_depth=9)
+    at = Problem(1)
+    for _ in range(8):
+        at = Problem(at)
+
+    with joined(limits, a_registry=registry, b_registry=registry) as pair:
+        pair.a.ask("take", at)
+        pair.deliver()
+        over = pair.a.ask("take", Problem(at))
+
+        (taken,) = pair.b.desk.taken
+        for _ in range(8):
+            (taken,) = taken.args
+        assert taken.args == (1,)
+        with pytest.raises(LimitExceeded, match="max_depth=9"):
+            over.get()
+        pair.b.desk.taken.clear()

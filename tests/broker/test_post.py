@@ -89,16 +89,18 @@ def test_a_report_is_written_with_all_its_fields() -> None:
 
     post.send_report(1, report(args=(1, (2,)), traceback="tb", details={"errno": 2}))
 
-    wanted = [3, 1, "a.B", "text", ["a.B"], [1, Tag(60102, [2])], "tb", {"errno": 2}]
-    assert taken(post) == frame(wanted)
+    told = ["a.B", "text", ["a.B"], [1, Tag(60102, [2])], {}, "tb", {"errno": 2}]
+    assert taken(post) == frame([3, 1, *told])
 
 
-def test_arguments_that_cannot_cross_are_left_out() -> None:
+def test_arguments_and_attributes_that_cannot_cross_are_left_out() -> None:
     post, _ = made()
+    attributes = {"a": object(), "b": (1,), "c": "\ud800"}
 
-    post.send_report(1, report(args=(1, object(), "\ud800", 2)))
+    post.send_report(1, report(args=(1, object(), "\ud800", 2), attributes=attributes))
 
-    assert taken(post) == frame([3, 1, "a.B", "text", ["a.B"], [1, 2], None, {}])
+    told = ["a.B", "text", ["a.B"], [1, 2], {"b": Tag(60102, [1])}, None, {}]
+    assert taken(post) == frame([3, 1, *told])
 
 
 @pytest.mark.parametrize(
@@ -112,8 +114,11 @@ def test_arguments_that_cannot_cross_are_left_out() -> None:
         {"message": "é" * 1_000_000},
         {"parents": ("p" * 1000,) * 64},
         {"message": "m" * 16_384, "type": "t" * 1024},
+        {"attributes": {"a": "x" * 100_000}},
+        {"attributes": {str(n): "x" * 100 for n in range(10_000)}},
+        {"attributes": {"\ud800": 1}},
     ],
-    ids=range(8),
+    ids=range(11),
 )
 def test_a_report_always_arrives_within_the_least_limit(fields: dict[str, Any]) -> None:
     post, _ = made()
@@ -121,5 +126,9 @@ def test_a_report_always_arrives_within_the_least_limit(fields: dict[str, Any]) 
     post.send_report(1, report(**fields))
 
     data = taken(post)
-    assert data[4:7] == b"\x88\x03\x01"
+    # What cannot cross by itself is left out; else the shorter form is sent.
+    left_out = fields.keys() == {"args"} or fields == {
+        "attributes": {"a": "x" * 100_000}
+    }
+    assert data[4:7] == (b"\x89\x03\x01" if left_out else b"\x87\x03\x01")
     assert len(data) <= 16 * 1024 + 4

@@ -6,8 +6,9 @@ from typing import Any
 
 import pytest
 
-from geopb.broker.references import Imports, RemoteReference
-from geopb.errors import LimitExceeded
+from geopb.broker.imports import Imports
+from geopb.broker.references import RemoteReference
+from geopb.errors import LimitExceeded, PBConnectionLost
 from tests.broker.harness import Side
 
 
@@ -120,7 +121,7 @@ def test_what_is_cleared_owes_nothing() -> None:
     imports, _ = table()
     (reference,) = received(imports, 1)
 
-    imports.clear()
+    imports.clear(PBConnectionLost("gone"))
 
     assert len(imports) == 0
     assert imports.forget(reference._entry) == 0

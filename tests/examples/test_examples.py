@@ -1,4 +1,4 @@
-"""Each example as two processes: it prints what the how-to and its README show."""
+"""Each example as processes: it prints what the how-to and its README show."""
 
 # ruff: noqa: N802 (names of the API stand in test names)
 
@@ -18,7 +18,10 @@ PORTS = {
     "4_client_side_objects": "127.0.0.1:8800",
     "5_remote_exceptions": "127.0.0.1:8800",
     "6_trap": "127.0.0.1:8800",
+    "7_live_state": "127.0.0.1:8800",
 }
+#: Those of the how-to, with one client each.
+HOW_TO = [example for example in PORTS if example != "7_live_state"]
 
 #: What the how-to shows on the client's side, where it shows it.
 TRAP_PRINTS = """\
@@ -72,14 +75,14 @@ def shown(example: str) -> list[str]:
     return code_blocks(EXAMPLES / example / "README.md", "text")
 
 
-def test_there_are_six_examples() -> None:
+def test_there_are_seven_examples() -> None:
     found = sorted(path.parent.name for path in EXAMPLES.glob("*/README.md"))
 
     assert found == sorted(PORTS)
 
 
 @pytest.mark.slow
-@pytest.mark.parametrize("example", PORTS)
+@pytest.mark.parametrize("example", HOW_TO)
 def test_an_example_prints_what_its_readme_shows(example: str) -> None:
     story = Story(example, ends=example == "6_trap")
 
@@ -156,6 +159,24 @@ def test_trap_prints_exactly_what_the_how_to_prints(form: str) -> None:
 
     assert story.client.stdout == TRAP_PRINTS
     story.assert_clean()
+
+
+@pytest.mark.slow
+def test_two_clients_watch_live_state_and_leave() -> None:
+    folder = EXAMPLES / "7_live_state"
+    with Program(folder / "server.py", "127.0.0.1:0") as server:
+        address = server.address()
+        with (
+            Program(folder / "client.py", address) as one,
+            Program(folder / "client.py", address) as two,
+        ):
+            clients = [one.wait(), two.wait()]
+        ended = server.wait()
+
+    server_prints, client_prints = shown("7_live_state")
+    assert clients == [Ended(client_prints, "", 0)] * 2
+    first = f"listening on {PORTS['7_live_state']}\n"
+    assert ended == Ended(server_prints.removeprefix(first), "", 0)
 
 
 @pytest.mark.slow

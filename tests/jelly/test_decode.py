@@ -5,17 +5,20 @@ from typing import Any
 
 import pytest
 
-from geopb.errors import LimitExceeded
+from geopb.errors import InsecureJelly, LimitExceeded
 from geopb.jelly import tags
 from geopb.jelly.decode import Unjellier
+from geopb.jelly.registry import ClassRegistry
 from geopb.limits import Limits
 from geopb.wire.codec import DecodeRefused
 from tests.jelly import hostile
-from tests.jelly.graphs import Nobody, crossed, nested, read, reader, sent
+from tests.jelly.graphs import Nobody, crossed, finished, nested, read, reader, sent
 from tests.strategies import same
 from tests.timing import seconds
 from tests.vectors.cbor import Pairs, Raw, Tag, item
 
+#: What refuses a message: while it is read, or when it is finished.
+REFUSALS = (DecodeRefused, InsecureJelly, LimitExceeded)
 DEFINE, AGAIN, TUPLE, MAP = tags.DEFINE, tags.AGAIN, tags.TUPLE, tags.MAP
 
 
@@ -24,7 +27,7 @@ def call(*args: Any) -> bytes:
 
 
 def refusal(content: Any) -> str:
-    with pytest.raises((DecodeRefused, LimitExceeded)) as raised:
+    with pytest.raises(REFUSALS) as raised:
         read(content)
     return str(raised.value)
 
@@ -52,7 +55,9 @@ def test_an_alias_may_stand_before_its_definition() -> None:
 def test_an_alias_between_arguments_is_one_object() -> None:
     body = item([1, 1, 0, "x", [Tag(DEFINE, [0, []])], {"a": Tag(AGAIN, 0)}])
 
-    message = reader().read(body)
+    unjellier = reader()
+
+    message = finished(unjellier, unjellier.read(body))
 
     assert message[4][0] is message[5]["a"]
 
@@ -128,8 +133,9 @@ def test_definitions_do_not_outlive_their_message() -> None:
     unjellier = reader()
     unjellier.read(call(Tag(DEFINE, [0, []]), Tag(AGAIN, 0)))
 
-    with pytest.raises(DecodeRefused, match="not defined"):
-        unjellier.read(call(Tag(AGAIN, 0)))
+    message = unjellier.read(call(Tag(AGAIN, 0)))
+    with pytest.raises(InsecureJelly, match="not defined"):
+        finished(unjellier, message)
 
 
 def test_definitions_of_a_refused_message_are_forgotten() -> None:
@@ -137,8 +143,9 @@ def test_definitions_of_a_refused_message_are_forgotten() -> None:
     with pytest.raises(DecodeRefused):
         unjellier.read(call(Tag(DEFINE, [0, []]), Tag(TUPLE, 1)))
 
-    with pytest.raises(DecodeRefused, match="not defined"):
-        unjellier.read(call(Tag(AGAIN, 0)))
+    message = unjellier.read(call(Tag(AGAIN, 0)))
+    with pytest.raises(InsecureJelly, match="not defined"):
+        finished(unjellier, message)
 
 
 @pytest.mark.parametrize("tag", [tags.SET, tags.FROZENSET])
@@ -206,7 +213,7 @@ def test_each_tag_with_each_wrong_content_is_refused(tag: int) -> None:
     for content in SHAPES:
         try:
             read(Tag(tag, content))
-        except (DecodeRefused, LimitExceeded):
+        except REFUSALS:
             assert content not in TAKES[tag], content
         else:
             assert content in TAKES[tag], content
@@ -239,12 +246,12 @@ def test_bulk_is_put_in_its_places() -> None:
             [one, Tag(TUPLE, [other])], {"a": Tag(MAP, [1, Tag(tags.BULK, [3, 2, 2])])}
         )
     )
-    first, second, third = unjellier.slots
+    first, second, third = unjellier.draft.slots
 
     first.fill([b"a", memoryview(b"b")])
     second.fill([bytearray(b"cde")])
     third.fill(["é".encode()])
-    unjellier.finish(message)
+    finished(unjellier, message)
 
     assert message[4] == [[b"ab", (bytearray(b"cde"),)], {"a": {1: "é"}}]
 
@@ -254,7 +261,7 @@ def test_bulk_text_is_utf_8() -> None:
     unjellier.read(call(Tag(tags.BULK, [1, 1, 2])))
 
     with pytest.raises(DecodeRefused, match="UTF-8"):
-        unjellier.slots[0].fill([b"\xff"])
+        unjellier.draft.slots[0].fill([b"\xff"])
 
 
 def deep(levels: int, wrap: Any) -> Any:
@@ -305,7 +312,11 @@ def test_a_depth_in_every_place_of_values_is_counted() -> None:
         lambda value: [1, 1, 0, "x", [value]],
         lambda value: [1, 1, 0, "x", [], {"a": value}],
         lambda value: [2, 1, [value]],
-        lambda value: [3, 1, "t", "m", [], [value]],
+        lambda value: [3, 1, "t", "m", [], [value], {}],
+        lambda value: [3, 1, "t", "m", [], [], {"a": value}],
+        lambda value: [7, 1, 1, "x", [value]],
+        lambda value: [7, 1, 1, "x", [], {"a": value}],
+        lambda value: [8, 1, 1, [value]],
     ):
         reader().read(item(wrap(at)))
         with pytest.raises(LimitExceeded, match="max_depth"):
@@ -353,8 +364,9 @@ TOPS = [
 @pytest.mark.parametrize("number", range(len(TOPS)))
 def test_what_is_no_array_is_read_or_refused_like_anything_else(number: int) -> None:
     try:
-        reader().read(item(TOPS[number]))
-    except (DecodeRefused, LimitExceeded):
+        unjellier = reader()
+        finished(unjellier, unjellier.read(item(TOPS[number])))
+    except REFUSALS:
         return
 
 
@@ -388,8 +400,9 @@ def test_numbers_of_definitions_cannot_be_chosen_to_collide(name: str) -> None:
     begun = thread_time()
 
     try:
-        reader().read(body)
-    except (DecodeRefused, LimitExceeded):
+        unjellier = reader()
+        finished(unjellier, unjellier.read(body))
+    except REFUSALS:
         assert name != "ordinary"
 
     assert thread_time() - begun < seconds(0.25)
@@ -439,9 +452,10 @@ def test_many_of_the_smallest_cost_little(name: str) -> None:
 
 def test_many_aliases_cost_little() -> None:
     body = call([Tag(DEFINE, [0, []]), *[Tag(AGAIN, 0)] * 65_000])
+    unjellier = reader()
     begun = thread_time()
 
-    reader().read(body)
+    finished(unjellier, unjellier.read(body))
 
     assert thread_time() - begun < seconds(0.25)
 
@@ -459,7 +473,7 @@ class Finder(Nobody):
 
 
 def test_references_are_found_and_the_peer_s_are_listed() -> None:
-    unjellier = Unjellier(Finder(), Limits(), thread_time)
+    unjellier = Unjellier(Finder(), Limits(), thread_time, ClassRegistry())
 
     message = unjellier.read(
         call(
@@ -470,21 +484,21 @@ def test_references_are_found_and_the_peer_s_are_listed() -> None:
     )
 
     assert message[4] == ["theirs 3", "ours 1", ["theirs 3", "theirs 4"]]
-    assert unjellier.theirs == [3, 3, 4]
+    assert unjellier.draft.theirs == [3, 3, 4]
     unjellier.read(call(1))
-    assert unjellier.theirs == []
+    assert unjellier.draft.theirs == []
 
 
 def test_references_of_a_deep_message_are_listed_once() -> None:
-    unjellier = Unjellier(Finder(), Limits(), thread_time)
+    unjellier = Unjellier(Finder(), Limits(), thread_time, ClassRegistry())
 
     unjellier.read(call(Tag(tags.MINE, 3), deep(100, WRAPS["tuple"])))
 
-    assert unjellier.theirs == [3]
+    assert unjellier.draft.theirs == [3]
 
 
 def test_a_refused_message_is_salvaged() -> None:
-    unjellier = Unjellier(Finder(), Limits(), thread_time)
+    unjellier = Unjellier(Finder(), Limits(), thread_time, ClassRegistry())
     body = call(
         Tag(tags.MINE, 3),
         Tag(35, "a*"),

@@ -20,6 +20,7 @@ from geopb.errors import InsecureJelly, LimitExceeded
 from geopb.jelly import tags
 from geopb.jelly.census import BULK_BYTES
 from geopb.jelly.encode import Encoder
+from geopb.jelly.passing import Packing
 from geopb.limits import MAX_BULK, Limits
 from tests.jelly.graphs import Nobody, crossed, nested, pack, sent
 from tests.strategies import same
@@ -451,7 +452,7 @@ def test_bulk_far_over_the_limit_is_refused_ahead_of_copying() -> None:
 class Objects(Nobody):
     """Passes `Record` objects."""
 
-    def passed(self, value: object) -> Any:
+    def passed(self, value: object, packing: Packing) -> Any:
         from cbor2 import CBORTag
 
         return CBORTag(tags.MINE, 1) if isinstance(value, Record) else None

@@ -28,16 +28,25 @@ class Doing(pb.Root):
 
 
 class Holding(pb.Root):
-    """Holds calls until the test lets them go on."""
+    """Holds calls until the test lets them go on.
+
+    Attributes:
+        interrupted: ``(what, error)`` of those that were stopped while they waited.
+    """
 
     def __init__(self) -> None:
         self.started: list[Any] = []
         self.finished: list[Any] = []
+        self.interrupted: list[tuple[Any, Exception]] = []
         self.go = Event()
 
     def remote_hold(self, what: Any = None) -> Any:
         self.started.append(what)
-        self.go.wait()
+        try:
+            self.go.wait()
+        except (pb.Cancelled, pb.DeadlineExceeded) as error:
+            self.interrupted.append((what, error))
+            raise
         self.finished.append(what)
         return what
 

@@ -177,6 +177,8 @@ def test_ctrl_c_in_the_send_of_an_answer_does_not_hold_up_who_stops_the_server(
     eventually(lambda: root.started)
     connection = server_connection(server)
     stopping = gevent.spawn(server.stop)
+    # The client has been told: what is sent next is the answer.
+    eventually(lambda: client.draining)
     send_in_place(monkeypatch, True)
     interrupt_next_send(connection, monkeypatch)
 

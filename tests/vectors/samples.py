@@ -21,6 +21,7 @@ from uuid import UUID
 
 from geopb.jelly import tags
 from tests.vectors.cbor import Pairs, Raw, Tag, diagnostic, frame, item
+from tests.vectors.classes import Access, Color, Note, Point, Problem
 
 PATH = Path(__file__).with_name("v1.json")
 
@@ -28,7 +29,12 @@ PATH = Path(__file__).with_name("v1.json")
 SETTING = (
     "The receiver has the peer's hello. It has asked questions 1, 2 and 3, which are "
     "open. It has sent its object 1 twice and its object 2 once. The lobby (target 0) "
-    "has a method `take`, which takes anything."
+    "has a method `take`, which takes anything. It knows these classes: "
+    "vectors.Point, a record with the fields x and y; vectors.Note, copies whose "
+    "state is a map; vectors.Color, an enumeration of RED and GREEN; "
+    "vectors.Access, flags READ and WRITE; vectors.Problem, an exception; "
+    "vectors.Table, caches whose state is a map and whose update `set` is "
+    "given a key of it and its value."
 )
 
 ZONE = timezone(timedelta(hours=5, minutes=30))
@@ -45,6 +51,9 @@ def _values() -> dict[str, tuple[Any, Any, str]]:
     numbers = {1: "one"}
     through: list[Any] = []
     through.append((through,))
+    point = Point(1, 2)
+    problem = Problem("x")
+    problem.code = 5
     return {
         "null": (None, None, "nothing"),
         "false": (False, False, "a truth value"),
@@ -219,6 +228,74 @@ def _values() -> dict[str, tuple[Any, Any, str]]:
             Tag(tags.DEFINE, [0, [Tag(tags.TUPLE, [Tag(tags.AGAIN, 0)])]]),
             "a list that holds a tuple that holds the list",
         ),
+        "copy": (
+            Note(text="a"),
+            Tag(tags.COPY, ["vectors.Note", {"text": "a"}]),
+            "a copy with its state",
+        ),
+        "copy-nested": (
+            Note(inner=[Note()]),
+            Tag(
+                tags.COPY,
+                ["vectors.Note", {"inner": [Tag(tags.COPY, ["vectors.Note", {}])]}],
+            ),
+            "a copy in the state of a copy",
+        ),
+        "copy-record": (
+            point,
+            Tag(tags.COPY, ["vectors.Point", {"x": 1, "y": 2}]),
+            "a record: its state is a map of all its fields, in their order",
+        ),
+        "copy-record-key": (
+            {point: (point,)},
+            Tag(
+                tags.MAP,
+                [
+                    Tag(
+                        tags.DEFINE,
+                        [0, Tag(tags.COPY, ["vectors.Point", {"x": 1, "y": 2}])],
+                    ),
+                    Tag(tags.TUPLE, [Tag(tags.AGAIN, 0)]),
+                ],
+            ),
+            "one record as a key and in its value",
+        ),
+        "copy-exception": (
+            problem,
+            Tag(tags.COPY, ["vectors.Problem", [["x"], {"code": 5}]]),
+            "an exception as a value: its arguments and its attributes",
+        ),
+        "copies": (
+            [Point(1, "a"), Point(2, None)],
+            Tag(tags.COPIES, ["vectors.Point", ["x", "y"], [[1, "a"], [2, None]], []]),
+            "a list of records as a table",
+        ),
+        "copies-again": (
+            [[Point(3, 4), point], point],
+            [
+                Tag(
+                    tags.COPIES,
+                    ["vectors.Point", ["x", "y"], [[3, 4], [1, 2]], [0, 1]],
+                ),
+                Tag(tags.AGAIN, 0),
+            ],
+            "row 1 of the table has number 0 and stands in another place, too",
+        ),
+        "enum": (
+            Color.RED,
+            Tag(tags.ENUM, ["vectors.Color", "RED"]),
+            "a member of an enumeration, by name",
+        ),
+        "enum-flags": (
+            Access.READ | Access.WRITE,
+            Tag(tags.ENUM, ["vectors.Access", ["READ", "WRITE"]]),
+            "a flag that is made of two",
+        ),
+        "enum-no-flag": (
+            Access(0),
+            Tag(tags.ENUM, ["vectors.Access", []]),
+            "a flag that is made of none",
+        ),
     }
 
 
@@ -244,6 +321,7 @@ HELLO = [
     },
 ]
 LARGE = bytes(range(256)) * 128
+TABLE = Tag(tags.CACHE, [5, "vectors.Table", {"rows": 1}])
 
 
 def _call(*args: Any) -> list[Any]:
@@ -302,7 +380,7 @@ def _messages() -> dict[str, Sample]:
     mine, yours = Tag(tags.MINE, 5), Tag(tags.YOURS, 1)
     bases = ("KeyError", "LookupError", "Exception", "BaseException")
     parents = [f"builtins.{name}" for name in bases]
-    error = [3, 1, "builtins.KeyError", "'x'", parents, ["x"], None, {}]
+    error = [3, 1, "builtins.KeyError", "'x'", parents, ["x"], {}, None, {}]
     return {
         "call": ([[1, 1, 0, "take", [1]]], True, "call", "a call, with one argument"),
         "call-keywords": (
@@ -316,6 +394,54 @@ def _messages() -> dict[str, Sample]:
             True,
             "call",
             "a call that is made while serving a call",
+        ),
+        "call-timeout": (
+            [[1, 1, 0, "take", [], {}, {"timeout": 1.5}]],
+            True,
+            "call",
+            "a call that has a second and a half",
+        ),
+        "call-timeout-past": (
+            [[1, 1, 0, "take", [], {}, {"timeout": -1}]],
+            False,
+            "call",
+            "a call whose time is over counts as one with 0 seconds",
+        ),
+        "cancel": (
+            [[10, 1]],
+            False,
+            "cancel",
+            "the peer does not want the answer to its question 1",
+        ),
+        "cancel-late": (
+            [[10, 1, True]],
+            False,
+            "cancel",
+            "the same, as the time of its call is over",
+        ),
+        "cancel-later": (
+            [[10, 1, False, "more"]],
+            False,
+            "cancel",
+            "fields behind are ignored",
+        ),
+        "draining": (
+            [[11, False]],
+            True,
+            "draining",
+            "the peer takes no new calls from now on",
+        ),
+        "draining-again": (
+            [[11, False], [11, False]],
+            False,
+            "draining",
+            "it is acknowledged once",
+        ),
+        "draining-seen": (
+            [[11, True]],
+            False,
+            "draining-seen",
+            "the peer has read that this side takes no new calls",
         ),
         "call-one-way": (
             [[1, None, 0, "take", [1]]],
@@ -351,7 +477,7 @@ def _messages() -> dict[str, Sample]:
         "answer-null": ([[2, 1, [None]]], True, "answer", "the answer None"),
         "error": ([error], True, "error", "question 1 ended with KeyError('x')"),
         "error-shortest": (
-            [error[:6]],
+            [error[:7]],
             False,
             "error",
             "without a traceback and details",
@@ -365,6 +491,7 @@ def _messages() -> dict[str, Sample]:
                     "[Errno 2] No such file: 'x'",
                     ["builtins.FileNotFoundError", "builtins.OSError"],
                     [2, "No such file"],
+                    {},
                     None,
                     {"errno": 2, "strerror": "No such file", "filename": "x"},
                 ]
@@ -372,6 +499,78 @@ def _messages() -> dict[str, Sample]:
             False,
             "error",
             "an error of the system, with its details",
+        ),
+        "error-registered": (
+            [
+                [
+                    3,
+                    1,
+                    "vectors.Problem",
+                    "x",
+                    ["vectors.Problem", *parents[2:]],
+                    ["x"],
+                    {"code": 5},
+                    None,
+                    {},
+                ]
+            ],
+            True,
+            "error",
+            "an exception of a registered class, with its attributes",
+        ),
+        "cache": (
+            [_call(TABLE)],
+            True,
+            "call",
+            "object 5 of the sender, which the receiver caches, with its state",
+        ),
+        "cache-again": (
+            [_call(TABLE, Tag(tags.CACHE, [5, "vectors.Table"]))],
+            True,
+            "call",
+            "the same cache twice: the state comes once",
+        ),
+        "update": (
+            [_call(TABLE), [7, 2, 5, "set", ["rows", 2]]],
+            True,
+            "update",
+            "the cache is told that its rows are 2, and answers",
+        ),
+        "update-keywords": (
+            [_call(TABLE), [7, None, 5, "set", [], {"name": "rows", "value": 2}]],
+            False,
+            "update",
+            "the same by name, and without an answer",
+        ),
+        "snapshot": (
+            [_call(TABLE), [8, 2, 5, [{"rows": 2}]]],
+            False,
+            "update",
+            "the cache is given fresh state",
+        ),
+        "updates-end": (
+            [_call(TABLE), [9, 5]],
+            False,
+            "call",
+            "the cache will not be told of changes any more",
+        ),
+        "update-not-held": (
+            [[7, 1, 9, "set", ["rows", 2]]],
+            False,
+            "fails",
+            "a cache that the receiver does not hold",
+        ),
+        "update-of-reference": (
+            [[1, None, 0, "take", [mine]], [7, 1, 5, "set", ["rows", 2]]],
+            False,
+            "fails",
+            "a reference is no cache",
+        ),
+        "snapshot-not-held": (
+            [[8, 1, 9, [{}]]],
+            False,
+            "fails",
+            "a cache that the receiver does not hold",
         ),
         "release": ([[4, 1, 2]], True, "release", "both references to object 1"),
         "release-two": (
@@ -498,8 +697,92 @@ def _refused_values() -> dict[str, tuple[Any, str]]:
             "a prefix of 0 to 128",
         ),
         "reference-id-zero": (Tag(tags.MINE, 0), "ids begin at 1"),
+        **_refused_copies(),
     }
     return wrong
+
+
+def _refused_copies() -> dict[str, tuple[Any, str]]:
+    point, fields = "vectors.Point", ["x", "y"]
+
+    def copy(*content: Any) -> Tag:
+        return Tag(tags.COPY, list(content))
+
+    def copies(*content: Any) -> Tag:
+        return Tag(tags.COPIES, [point, *content])
+
+    one = Tag(tags.COPY, [point, {"x": 1, "y": 2}])
+    return {
+        "copy-unknown-type": (copy("os.system", {}), "a type that is not registered"),
+        "copy-no-state": (copy("vectors.Note"), "a copy has a state"),
+        "copy-type-bytes": (copy(b"vectors.Note", {}), "a type is named by text"),
+        "copy-state-text": (copy("vectors.Note", "a"), "the class takes a map"),
+        "copy-of-cache": (copy("vectors.Table", {}), "caches are sent as such"),
+        "copy-of-enum": (copy("vectors.Color", {}), "members are sent as such"),
+        "copy-field-missing": (copy(point, {"x": 1}), "a field is missing"),
+        "copy-field-unknown": (
+            copy(point, {"x": 1, "y": 2, "z": 3}),
+            "a field that is not known",
+        ),
+        "copy-record-no-map": (copy(point, [1, 2]), "the state is a map of fields"),
+        "copy-exception-no-args": (
+            copy("vectors.Problem", {"code": 5}),
+            "the arguments and the attributes",
+        ),
+        "copies-of-copies": (
+            Tag(tags.COPIES, ["vectors.Note", fields, [], []]),
+            "only records come as a table",
+        ),
+        "copies-row-short": (copies(fields, [[1]], []), "a value for each field"),
+        "copies-field-twice": (
+            copies(["x", "y", "x"], [], []),
+            "each field stands once",
+        ),
+        "copies-no-such-row": (copies(fields, [[1, 2]], [0, 1]), "rows count from 0"),
+        "copies-number-alone": (copies(fields, [[1, 2]], [0]), "a number and its row"),
+        "copies-number-twice": (
+            copies(fields, [[1, 2], [3, 4]], [0, 0, 0, 1]),
+            "a number is defined once",
+        ),
+        "copies-number-negative": (
+            copies(fields, [[1, 2]], [-1, 0]),
+            "numbers are from 0 on",
+        ),
+        "copies-shared-key": (
+            Tag(tags.SET, [Tag(tags.DEFINE, [0, one]), Tag(tags.AGAIN, 0)]),
+            "a member twice",
+        ),
+        "enum-no-such-member": (
+            Tag(tags.ENUM, ["vectors.Color", "BLUE"]),
+            "no such member",
+        ),
+        "enum-by-value": (Tag(tags.ENUM, ["vectors.Color", 1]), "members by name"),
+        "enum-combined": (
+            Tag(tags.ENUM, ["vectors.Color", ["RED", "GREEN"]]),
+            "only flags are combined",
+        ),
+        "enum-of-class": (
+            Tag(tags.ENUM, ["vectors.Note", "RED"]),
+            "a class that is no enumeration",
+        ),
+        "cache-of-copy": (
+            Tag(tags.CACHE, [5, "vectors.Note", {}]),
+            "a class of copies, not of caches",
+        ),
+        "cache-unknown-type": (
+            Tag(tags.CACHE, [5, "os.system", {}]),
+            "a type that is not registered",
+        ),
+        "cache-id-zero": (Tag(tags.CACHE, [0, "vectors.Table", {}]), "ids begin at 1"),
+        "cache-is-reference": (
+            [Tag(tags.MINE, 5), Tag(tags.CACHE, [5, "vectors.Table", {}])],
+            "an object is a reference or a cache",
+        ),
+        "cache-state-twice": (
+            [Tag(tags.CACHE, [5, "vectors.Table", {}])] * 2,
+            "the state comes once",
+        ),
+    }
 
 
 def _endings() -> dict[str, Sample]:
@@ -512,7 +795,7 @@ def _endings() -> dict[str, Sample]:
         "not-cbor": ends("a body that is no CBOR", Raw(b"\x1c", "...")),
         "not-an-array": ends("a message is an array", {"a": 1}),
         "empty-array": ends("a message has a kind", []),
-        "unknown-kind": ends("kinds are 0 to 6", [7]),
+        "unknown-kind": ends("kinds are 0 to 9", [10]),
         "kind-true": ends("true is no kind", [True, None, 0, "take", []]),
         "truncated": ends("a body that ends too early", Raw(call[:-1], "...")),
         "trailing": ends("bytes behind the message", Raw(call + b"\x00", "...")),
@@ -555,6 +838,31 @@ def _endings() -> dict[str, Sample]:
         "bulk-too-much": ends(
             "more unfinished bulk than max_message_size",
             _call(Tag(tags.BULK, [1, 67_108_865, 0])),
+        ),
+        "update-cache-zero": ends("ids begin at 1", [7, 1, 0, "set", []]),
+        "update-no-args": ends("an update has five fields", [7, 1, 5, "set"]),
+        "snapshot-two-states": ends("a snapshot is one state", [8, 1, 5, [1, 2]]),
+        "updates-end-no-cache": ends("an id of a cache", [9]),
+        "call-timeout-nan": ends(
+            "a timeout is a finite number",
+            [1, 1, 0, "take", [], {}, {"timeout": float("nan")}],
+        ),
+        "call-timeout-text": ends(
+            "a timeout is a number", [1, 1, 0, "take", [], {}, {"timeout": "1"}]
+        ),
+        "call-timeout-too-long": ends(
+            "a timeout is less than 1,000,000,000 seconds",
+            [1, 1, 0, "take", [], {}, {"timeout": 1_000_000_000}],
+        ),
+        "cancel-no-question": ends("what is cancelled is named", [10, None]),
+        "cancel-no-bool": ends("late or not", [10, 1, 1]),
+        "draining-no-bool": ends("announced or seen", [11, None]),
+        "error-no-attributes": ends(
+            "an error has seven fields", [3, 1, "a.B", "text", ["a.B"], []]
+        ),
+        "copy-number-less": ends(
+            "what is sent and not understood has to be released: its id is needed",
+            _call(Tag(tags.CACHE, ["vectors.Table", 5, {}])),
         ),
         "after-goodbye": ends("a message behind the last", [6, "enough"], _call()),
     }
@@ -600,10 +908,14 @@ def document() -> str:
     outcomes = {
         "open": "the connection is open",
         "call": "the method runs, with what the meaning says",
+        "update": "the method runs, and the cache it was given has 2 rows then",
         "calls": "two methods run, the second message's first",
         "answer": "question 1 ends with a value",
         "error": "question 1 ends with an exception",
         "release": "the references are given back",
+        "cancel": "the call of question 1 is stopped, if it runs",
+        "draining": "[11, true] is sent, once, and no new calls",
+        "draining-seen": "the peer's new calls are refused, if it was told so before",
         "parted": "the peer has gone",
         "fails": "the call is answered with an error, the connection goes on",
         "ends": "the receiver ends the connection",

@@ -11,8 +11,10 @@ import pytest
 from geopb.broker.broker import State
 from geopb.broker.calls import IncomingCall
 from geopb.errors import LimitExceeded, ProtocolError
+from geopb.wire import messages
 from tests.broker.harness import Answer, Side, Thing, opened
 from tests.strategies import same
+from tests.vectors.classes import ShownTable, Table
 from tests.vectors.samples import LARGE, PATH, VALUES, document
 
 _TOLD = json.loads(PATH.read_text(encoding="utf-8"))
@@ -26,6 +28,8 @@ ARGUMENTS: dict[str, Any] = {
     "call": [1],
     "call-keywords": [],
     "call-nested": [],
+    "call-timeout": [],
+    "call-timeout-past": [],
     "call-one-way": [1],
     "call-later": [],
     "call-long-heads": [],
@@ -84,9 +88,13 @@ def _check(name: str, setting: Setting) -> None:
         "open": _check_open,
         "call": _check_call,
         "calls": _check_call,
+        "update": _check_update,
         "answer": _check_answer,
         "error": _check_error,
         "release": _check_release,
+        "cancel": _check_cancel,
+        "draining": _check_draining,
+        "draining-seen": _check_draining,
         "parted": _check_parted,
         "fails": _check_fails,
     }
@@ -107,12 +115,31 @@ def _check_call(name: str, setting: Setting) -> None:
         assert reference._entry.count == 1
     elif name == "reference-home":
         assert desk.taken[0] is setting.first
+    elif name in ("cache", "cache-again", "updates-end"):
+        table = _table(setting)
+        assert all(each is table for each in desk.taken)
+        assert len(desk.taken) == (2 if name == "cache-again" else 1)
+        assert (table.rows, table.ended) == (1, name == "updates-end")
+        assert table._geopb_entry.count == len(desk.taken)
     else:
         assert same(desk.taken, ARGUMENTS[name]), desk.taken
     assert desk.keywords == ({"a": 1} if name == "call-keywords" else {})
     assert all(nested == (name == "call-nested") for nested in setting.side.nested)
     answered = setting.side.take()
     assert bool(answered) == (name != "call-one-way")
+
+
+def _table(setting: Setting) -> ShownTable:
+    table = setting.side.desk.taken[0]
+    assert isinstance(table, ShownTable)
+    return table
+
+
+def _check_update(name: str, setting: Setting) -> None:
+    assert _table(setting).rows == 2
+    # Both are answered, if they want to be.
+    answers = setting.side.take()
+    assert answers.count(b"\x83\x02") == (1 if name == "update-keywords" else 2)
 
 
 def _check_answer(name: str, setting: Setting) -> None:
@@ -127,6 +154,8 @@ def _check_error(name: str, setting: Setting) -> None:
     if name == "error-system":
         assert isinstance(error, FileNotFoundError)
         assert (error.errno, error.strerror, error.filename) == (2, "No such file", "x")
+    elif name == "error-registered":
+        assert error == VALUES["copy-exception"][0]
     else:
         assert isinstance(error, KeyError)
         assert error.args == ("x",)
@@ -139,14 +168,32 @@ def _check_release(name: str, setting: Setting) -> None:
     assert setting.side.broker.exports.statistics() == left.get(name, both)
 
 
+def _check_cancel(name: str, setting: Setting) -> None:
+    assert setting.side.cancelled == [(1, name == "cancel-late")]
+    assert setting.side.take() == b""
+
+
+def _check_draining(name: str, setting: Setting) -> None:
+    side, seen = setting.side, name == "draining-seen"
+    assert (side.peer_is_draining, side.drain_is_seen) == (not seen, seen)
+    assert side.take() == (b"" if seen else _stream("draining-seen"))
+
+
 def _check_parted(name: str, setting: Setting) -> None:
     assert setting.side.goodbye == "enough"
 
 
 def _check_fails(name: str, setting: Setting) -> None:
     side = setting.side
+    if name == "update-of-reference":
+        side.desk.taken.clear()
     assert side.desk.taken == []
     answer = side.take()
+    if SAMPLES[name]["diagnostic"][0].find("60125([5") >= 0:
+        # Before its answer, what came with it is given back.
+        length = 4 + answer[3]
+        assert answer[4:7] == b"\x83\x04\x05"
+        answer = answer[length:]
     assert answer.startswith(_error_start(answer)), answer
     # The connection goes on: the next call is run.
     side.receive(_stream("call"))
@@ -155,7 +202,7 @@ def _check_fails(name: str, setting: Setting) -> None:
 
 def _error_start(answer: bytes) -> bytes:
     """Return how an error answer to question 1 begins, after its length."""
-    return answer[:4] + b"\x88\x03\x01"
+    return answer[:4] + b"\x89\x03\x01"
 
 
 def test_the_file_is_what_the_samples_say() -> None:
@@ -237,7 +284,16 @@ def _send_call_keywords(name: str, side: Side) -> None:
 
 
 def _send_call_nested(name: str, side: Side) -> None:
-    side.broker.call(0, "take", (), {}, Answer(), nested=True)
+    side.broker.call(0, "take", (), {}, Answer(), {"nested": True})
+
+
+def _send_call_timeout(name: str, side: Side) -> None:
+    options = messages.call_options(nested=False, timeout=1.5)
+    side.broker.call(0, "take", (), {}, Answer(), options)
+
+
+def _send_draining(name: str, side: Side) -> None:
+    side.broker.say_draining()
 
 
 def _send_call_one_way(name: str, side: Side) -> None:
@@ -247,8 +303,16 @@ def _send_call_one_way(name: str, side: Side) -> None:
 def _send_reference(name: str, side: Side) -> None:
     for _ in range(4):
         side.broker.exports.export(Thing(), 10)
-    side.broker.exports.settle()
     side.ask("take", Thing())
+
+
+def _send_cache(name: str, side: Side) -> None:
+    for _ in range(4):
+        side.broker.exports.export(Thing(), 10)
+    table = Table()
+    side.ask("take", *[table] * (2 if name == "cache-again" else 1))
+    if name == "update":
+        table.observer.callRemote("set", "rows", 2)
 
 
 def _send_reference_home(name: str, side: Side) -> None:
@@ -264,7 +328,8 @@ def _send_answer(name: str, side: Side) -> None:
 
 def _send_error(name: str, side: Side) -> None:
     call = IncomingCall(side.broker, 1, side.desk, "take", [], {})
-    side.broker.fail(call, KeyError("x"))
+    registered = VALUES["copy-exception"][0]
+    side.broker.fail(call, registered if "registered" in name else KeyError("x"))
 
 
 def _send_release(name: str, side: Side) -> None:
@@ -288,11 +353,17 @@ _SENDERS = {
     "call-keywords": _send_call_keywords,
     "call-nested": _send_call_nested,
     "call-one-way": _send_call_one_way,
+    "call-timeout": _send_call_timeout,
+    "draining": _send_draining,
     "reference": _send_reference,
     "reference-home": _send_reference_home,
     "answer": _send_answer,
     "answer-null": _send_answer,
     "error": _send_error,
+    "error-registered": _send_error,
+    "cache": _send_cache,
+    "cache-again": _send_cache,
+    "update": _send_cache,
     "release": _send_release,
     "goodbye": _send_goodbye,
 }

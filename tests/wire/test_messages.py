@@ -15,10 +15,13 @@ from tests.vectors.cbor import Tag, frame
 
 CALL = [1, 1, 0, "take", [], {}, {}]
 ANSWER = [2, 1, [None]]
-ERROR = [3, 1, "type", "text", ["type"], [], None, {}]
+ERROR = [3, 1, "type", "text", ["type"], [], {}, None, {}]
 RELEASE = [4, 1, 1]
 CHUNK = [5, 1, b"a"]
 GOODBYE = [6, "text"]
+UPDATE = [7, 1, 1, "name", [], {}, {}]
+SNAPSHOT = [8, 1, 1, [None]]
+UPDATES_END = [9, 1]
 
 #: One value of each kind that a field may hold, by name.
 ONE_OF_EACH: dict[str, Any] = {
@@ -98,13 +101,25 @@ LISTS = {"empty list", "list of one"}
         (ERROR, 3, {"text"}),
         (ERROR, 4, {"empty list"}),
         (ERROR, 5, LISTS),
-        (ERROR, 6, {"null", "text"}),
-        (ERROR, 7, MAPS),
+        (ERROR, 6, {"empty map", "map"}),
+        (ERROR, 7, {"null", "text"}),
+        (ERROR, 8, MAPS),
         (RELEASE, 1, {"one"}),
         (RELEASE, 2, {"one"}),
         (CHUNK, 1, set()),
         (CHUNK, 2, set()),
         (GOODBYE, 1, {"text"}),
+        # 0 is the target of a call alone, and no cache.
+        (UPDATE, 1, {"null", "one"}),
+        (UPDATE, 2, {"one"}),
+        (UPDATE, 3, {"text"}),
+        (UPDATE, 4, LISTS),
+        (UPDATE, 5, {"empty map", "map"}),
+        (UPDATE, 6, MAPS),
+        (SNAPSHOT, 1, {"null", "one"}),
+        (SNAPSHOT, 2, {"one"}),
+        (SNAPSHOT, 3, {"list of one"}),
+        (UPDATES_END, 1, {"one"}),
     ],
 )
 def test_what_a_field_may_be(message: list[Any], field: int, right: set[str]) -> None:
@@ -113,7 +128,16 @@ def test_what_a_field_may_be(message: list[Any], field: int, right: set[str]) ->
 
 
 @pytest.mark.parametrize(
-    ("message", "least"), [(CALL, 5), (ANSWER, 3), (ERROR, 6), (GOODBYE, 2)]
+    ("message", "least"),
+    [
+        (CALL, 5),
+        (ANSWER, 3),
+        (ERROR, 7),
+        (GOODBYE, 2),
+        (UPDATE, 5),
+        (SNAPSHOT, 4),
+        (UPDATES_END, 2),
+    ],
 )
 def test_fewer_fields_are_refused_and_more_ignored(
     message: list[Any], least: int

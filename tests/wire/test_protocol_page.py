@@ -6,7 +6,8 @@ import json
 import re
 from pathlib import Path
 
-from geopb.broker.broker import State
+from geopb.broker.broker import Broker
+from geopb.broker.state import State
 from geopb.jelly import tags
 from geopb.limits import LEAST_TOLD, TOLD, Limits
 from geopb.wire import messages
@@ -18,7 +19,20 @@ ROWS = [
     for line in PAGE.splitlines()
     if line.startswith("|")
 ]
-KINDS = ("HELLO", "CALL", "ANSWER", "ERROR", "RELEASE", "CHUNK", "GOODBYE")
+KINDS = (
+    "HELLO",
+    "CALL",
+    "ANSWER",
+    "ERROR",
+    "RELEASE",
+    "CHUNK",
+    "GOODBYE",
+    "UPDATE",
+    "SNAPSHOT",
+    "UPDATES_END",
+    "CANCEL",
+    "DRAINING",
+)
 
 
 def rows(first: str, second: str) -> list[list[str]]:
@@ -52,8 +66,9 @@ def test_each_kind_of_message_stands_in_the_page_with_its_name() -> None:
 
 def test_the_code_has_no_other_kinds() -> None:
     numbers = {getattr(messages, name) for name in KINDS}
+    acted_on = {kind for acts in Broker._ACTS.values() for kind in acts}
 
-    assert numbers == set(range(len(KINDS)))
+    assert numbers == acted_on == set(range(len(KINDS)))
 
 
 def test_each_limit_that_is_told_stands_in_the_page() -> None:
@@ -71,7 +86,7 @@ def test_the_keys_of_the_hello_and_the_options_stand_in_the_page() -> None:
     (_, magic, told) = messages.hello({})
     assert isinstance(told, dict)
     assert f'"{magic}"' in PAGE
-    for key in [*told, messages.NESTED]:
+    for key in [*told, messages.NESTED, messages.TIMEOUT]:
         assert [row for row in ROWS if row[0] == f"`{key}`"], key
 
 

@@ -1,0 +1,39 @@
+"""Decoders that the connections of one factory share.
+
+Owns those that are not in use. One is some 20 KiB, which an idle connection need not
+have: it serves whoever has bytes to decode, for that one message. Called by the
+broker's intake.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+
+from geopb.jelly.decode import Finder, Unjellier
+from geopb.jelly.registry import ClassRegistry
+from geopb.limits import Limits
+
+
+class Readers:
+    """A pool of decoders; for one thread.
+
+    Two are in use at once only where a finalizer, which may run inside a decoder,
+    lets another greenlet read.
+
+    Attributes:
+        idle: Those that may be taken, given a `finder`; they are put back there.
+    """
+
+    __slots__ = ("_clock", "_limits", "_registry", "idle")
+
+    def __init__(
+        self, limits: Limits, clock: Callable[[], float], registry: ClassRegistry
+    ) -> None:
+        self._limits = limits
+        self._clock = clock
+        self._registry = registry
+        self.idle: list[Unjellier] = []
+
+    def make(self, finder: Finder) -> Unjellier:
+        """Return a decoder, for when none is idle; to be put there after its use."""
+        return Unjellier(finder, self._limits, self._clock, self._registry)

@@ -1,0 +1,129 @@
+"""What a connection is to others: its broker's host, its references' line, a server's.
+
+Owns the passing on of what these ask for to whoever does it. A mixin of the connection
+alone; it keeps nothing itself.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from typing import Any
+
+from geopb.broker.broker import Broker
+from geopb.broker.caches import CacheEntry
+from geopb.broker.calls import IncomingCall
+from geopb.broker.references import DisconnectCallback, Import, RemoteReference
+from geopb.finalizers import FinalizerQueue
+from geopb.jelly.finish import Unfinished
+from geopb.net.caller import Caller
+from geopb.net.drain import Drain
+from geopb.net.gate import Gate
+from geopb.net.service import Service
+from geopb.net.transport import Transport
+from geopb.net.watchers import run_hook, tell
+from geopb.promise.answer import Answer
+from geopb.promise.promise import Promise
+from geopb.workers import WorkerPool
+
+
+class Faces:
+    """The part of a connection that others call."""
+
+    __slots__ = ()
+
+    broker: Broker
+    service: Service
+    lost: Exception | None
+    up: Promise[Any]
+    _caller: Caller
+    _drain: Drain
+    _finalizers: FinalizerQueue
+    _gate: Gate
+    _hub: Any
+    _pool: WorkerPool
+    _transport: Transport
+    _watchers: list[tuple[RemoteReference, DisconnectCallback]]
+
+    # -- the broker's host -------------------------------------------------------------
+
+    def opened(self) -> None:
+        """The peer's hello is in."""
+        self.broker.peer_certificate = self._transport.peer_certificate
+        self._gate.opened()
+        self.up.settle(self)
+
+    def promise(self) -> Promise[Any]:
+        """Make a promise that is the broker's to settle."""
+        return Answer(self._hub)
+
+    def run_soon(self, function: Callable[[], object]) -> None:
+        """Run a hook of the user's in a worker; log what it raises."""
+        self._pool.submit(run_hook, function)
+
+    def start_update(self, call: IncomingCall, entry: CacheEntry) -> None:
+        """Run an update of a cache, later, behind those that came before it."""
+        self.service.updates.start(call, entry)
+
+    def resume(self, entry: CacheEntry) -> None:
+        """Let a cache's updates run: its state has been taken."""
+        self.service.updates.resume(entry)
+
+    def finish(
+        self, unfinished: Unfinished, then: Callable[[BaseException | None], object]
+    ) -> None:
+        """Finish a message in a worker, where users' code may run; then go on."""
+        self.service.finish(unfinished, then)
+
+    def cancel(self, question: int, *, late: bool) -> None:
+        """Stop a call of the peer's, if it still runs; `late`: its time is over."""
+        self.service.cancel(question, late=late)
+
+    def peer_drains(self) -> None:
+        """The peer takes no new calls from now on."""
+        self._drain.peer_begins()
+
+    def drain_seen(self) -> None:
+        """The peer knows that this side takes no new calls."""
+        self._drain.seen()
+
+    # -- the server's ------------------------------------------------------------------
+
+    def drain(self) -> None:
+        """Tell the peer that no new calls are taken, but those that belong to old."""
+        if self.lost is None:
+            self._drain.begin()
+
+    @property
+    def draining(self) -> bool:
+        """Whether one side takes no new calls any more, as it is shutting down."""
+        return self._drain.on
+
+    # -- the references' line ----------------------------------------------------------
+
+    def call_only(
+        self,
+        target: int,
+        name: str,
+        args: tuple[Any, ...],
+        kwargs: dict[str, Any],
+        timeout: float | None = None,
+    ) -> None:
+        """Send a call that is not answered."""
+        self._caller.call_only(target, name, args, kwargs, timeout)
+
+    def dropped(self, entry: Import) -> None:
+        """Take note, from any greenlet or thread, that a reference is gone."""
+        if self.lost is None:
+            self._finalizers.put(self.broker.release, entry)
+
+    def watch(self, reference: RemoteReference, callback: DisconnectCallback) -> None:
+        """Have ``callback(reference)`` called when the connection has ended."""
+        if self.lost is not None:
+            self._pool.submit(tell, [(reference, callback)])
+        else:
+            self._watchers.append((reference, callback))
+
+    def unwatch(self, reference: RemoteReference, callback: DisconnectCallback) -> None:
+        """Take one such registration back."""
+        if (reference, callback) in self._watchers:
+            self._watchers.remove((reference, callback))
