@@ -42,7 +42,9 @@ class Answering:
             return
         head: list[object] = [messages.ANSWER, call.question]
         try:
-            self._post.send_values(head, (value,), perspective=call.perspective)
+            self._post.send_values(
+                head, (value,), perspective=call.target.serializing_perspective
+            )
         except Error as error:
             self.fail(call, error)
 

@@ -87,11 +87,6 @@ class IncomingCall:
         self.args = args
         self.kwargs = kwargs
 
-    @property
-    def perspective(self) -> Any:
-        """For whom it is served: the avatar that it goes to, None for nobody."""
-        return getattr(self.target, "serializing_perspective", None)
-
     def __repr__(self) -> str:
         return f"<IncomingCall {self.question} {self.name}>"
 

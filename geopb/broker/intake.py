@@ -99,33 +99,33 @@ class Intake:
         reader = idle.pop() if idle else self._readers.make(self._finder)
         reader.finder = self._finder
         try:
-            return self._read(reader, body)
-        finally:
-            idle.append(reader)
-
-    def _read(self, reader: Unjellier, body: bytes) -> list[Any] | Refused | None:
-        draft = reader.draft
-        try:
             message: list[Any] = reader.read(body)
-            if draft.used:
-                self.unfinished = _unfinished(draft, message)
+            if reader.draft.used:
+                return self._noted(reader.draft, message)
         except (DecodeRefused, LimitExceeded, InsecureJelly) as error:
-            draft.forget()
+            reader.draft.forget()
             self._imports.refuse()
             return self._salvage(reader, body, error)
+        finally:
+            idle.append(reader)
         if not message:
             raise ProtocolError("a message that is an empty array")
-        if draft.used:
-            if draft.theirs:
-                self._imports.accept(draft.theirs)
-            if draft.slots:
-                pinned = self.pin(message)
-                self._inbox.expect(message, draft.slots, pinned, self.unfinished)
-                self.unfinished = None
-                draft.forget()
-                return None
-            draft.forget()
         return message
+
+    def _noted(self, draft: Draft, message: list[Any]) -> list[Any] | None:
+        """Return a message of which something was noted; None if it waits for bulk."""
+        self.unfinished = _unfinished(draft, message)
+        if not message:
+            raise ProtocolError("a message that is an empty array")
+        if draft.theirs:
+            self._imports.accept(draft.theirs)
+        if draft.slots:
+            pinned = self.pin(message)
+            self._inbox.expect(message, draft.slots, pinned, self.unfinished)
+            self.unfinished = None
+            message = []
+        draft.forget()
+        return message or None
 
     def take_unfinished(self) -> Unfinished | None:
         """Return what is left to do for the message read last; once."""

@@ -69,6 +69,8 @@ class RemoteCache(RemoteCopy):
     __slots__ = ("__weakref__", "_geopb_entry")
 
     _geopb_entry: Any
+    #: As of a `Referenceable`: updates are nobody's calls.
+    serializing_perspective: ClassVar[None] = None
 
     def remoteMessageReceived(
         self, broker: object, message: str, args: Sequence[Any], kw: Mapping[str, Any]

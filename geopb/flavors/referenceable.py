@@ -73,6 +73,9 @@ class Referenceable:
     Spec: seed, "Basic Example".
     """
 
+    #: For whom results are made passable: an avatar or a perspective, None for nobody.
+    serializing_perspective: Any = None
+
     def remoteMessageReceived(
         self, broker: object, message: str, args: Sequence[Any], kw: Mapping[str, Any]
     ) -> Any:

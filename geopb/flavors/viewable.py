@@ -29,11 +29,7 @@ class ViewPoint(Referenceable):
     def __init__(self, perspective: Any, object: Viewable) -> None:
         self.perspective = perspective
         self.object = object
-
-    @property
-    def serializing_perspective(self) -> Any:
-        """For whom results are made passable."""
-        return self.perspective
+        self.serializing_perspective = perspective
 
     def remoteMessageReceived(
         self, broker: object, message: str, args: Sequence[Any], kw: Mapping[str, Any]

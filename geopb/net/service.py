@@ -184,7 +184,7 @@ class Service:
             if (
                 call.unfinished is not None
                 or call.timeout is not None
-                or call.perspective is not None
+                or call.target.serializing_perspective is not None
             ):
                 context.run(_prepare, call)
             result = context.run(
@@ -287,7 +287,7 @@ class Service:
 def _prepare(call: IncomingCall) -> None:
     """Set up a call's context, and finish its arguments: users' code may run."""
     until.set(call.until)
-    serving_perspective.set(call.perspective)
+    serving_perspective.set(call.target.serializing_perspective)
     if call.unfinished is not None:
         call.unfinished.finish()
 

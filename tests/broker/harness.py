@@ -284,7 +284,7 @@ class Side:
         """Run one call and answer it."""
         context = Context()
         try:
-            context.run(serving_perspective.set, call.perspective)
+            context.run(serving_perspective.set, call.target.serializing_perspective)
             if call.unfinished is not None:
                 context.run(call.unfinished.finish)
             value = context.run(
