@@ -22,16 +22,12 @@ from geopb.broker.feeds import Feeds
 from geopb.broker.following import Following
 from geopb.broker.host import Host
 from geopb.broker.imports import Imports
-from geopb.broker.intake import Intake, Refused
+from geopb.broker.intake import Intake, Refused, no_values
 from geopb.broker.objects import Objects, unknown_reference
 from geopb.broker.post import Post
 from geopb.broker.references import Import
 from geopb.broker.state import State
-from geopb.errors import (
-    InsecureJelly,
-    ProtocolError,
-    over_limit,
-)
+from geopb.errors import InsecureJelly, ProtocolError, over_limit
 from geopb.jelly.finish import Unfinished, abandon
 from geopb.jelly.readers import Readers
 from geopb.jelly.registry import ClassRegistry
@@ -236,7 +232,7 @@ class Broker:
         raise ProtocolError(f"a message that is refused: {refused.error}")
 
     def _on_hello(self, message: list[Any], unfinished: Unfinished | None) -> None:
-        _no_values(unfinished)
+        no_values(unfinished)
         told = self.peer_limits = messages.read_hello(message)
         self._enter(State.OPEN)
         self._objects.opened(told.max_references)
@@ -269,14 +265,14 @@ class Broker:
     def _on_updates_end(
         self, message: list[Any], unfinished: Unfinished | None
     ) -> None:
-        _no_values(unfinished)
+        no_values(unfinished)
         self._following.updates_end(message)
 
     def _on_answer(self, message: list[Any], unfinished: Unfinished | None) -> None:
         self._asking.answered(message, unfinished)
 
     def _on_release(self, message: list[Any], unfinished: Unfinished | None) -> None:
-        _no_values(unfinished)
+        no_values(unfinished)
         for number, count in messages.read_release(message):
             self.exports.release(number, count)
 
@@ -285,13 +281,13 @@ class Broker:
         raise ProtocolError(f"a chunk of the wrong shape: {safe_repr(message)}")
 
     def _on_cancel(self, message: list[Any], unfinished: Unfinished | None) -> None:
-        _no_values(unfinished)
+        no_values(unfinished)
         question, late = messages.read_cancel(message)
         if not self._intake.cancel(question, late=late):
             self._host.cancel(question, late=late)
 
     def _on_draining(self, message: list[Any], unfinished: Unfinished | None) -> None:
-        _no_values(unfinished)
+        no_values(unfinished)
         if messages.read_draining(message):
             self._host.drain_seen()
         elif not self._peer_drains:
@@ -301,7 +297,7 @@ class Broker:
             self.post.send([messages.DRAINING, True])
 
     def _on_goodbye(self, message: list[Any], unfinished: Unfinished | None) -> None:
-        _no_values(unfinished)
+        no_values(unfinished)
         reason = messages.read_goodbye(message)
         self._enter(State.PARTED)
         self._host.parted(reason)
@@ -343,9 +339,3 @@ class Broker:
     def __repr__(self) -> str:
         held = ", ".join(f"{name}={n}" for name, n in self.statistics().items())
         return f"<Broker {self.state.value}: {held}>"
-
-
-def _no_values(unfinished: Unfinished | None) -> None:
-    """Refuse copies in a message that has no place for users' values."""
-    if unfinished is not None:
-        raise ProtocolError("a copy in a message without values")

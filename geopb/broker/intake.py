@@ -183,6 +183,12 @@ def _unfinished(draft: Draft, message: list[Any]) -> Unfinished | None:
     return None
 
 
+def no_values(unfinished: Unfinished | None) -> None:
+    """Refuse copies in a message that has no place for users' values."""
+    if unfinished is not None:
+        raise ProtocolError("a copy in a message without values")
+
+
 def _as_error(error: Exception) -> Error:
     if isinstance(error, Error):
         return error

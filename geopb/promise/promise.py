@@ -188,7 +188,7 @@ class Promise(Waitable, Generic[T_co]):
 
         Of a remote call: the method has `Cancelled` raised in it, and this promise
         fails at once. Where the chain waits for another promise, that one is cancelled
-        unless others wait for it too, and a `gather` cancels all that it gathers. A
+        unless others wait for it too; a `gather` cancels all that it gathers. A
         promise made by hand fails, and what is set later is ignored once. Nothing
         happens to one that is finished.
         """

@@ -1,4 +1,4 @@
-"""`Promise.cancel`: the promise fails at once; the method is stopped at the peer."""
+"""`Promise.cancel`: the promise fails at once, the method is stopped at the peer."""
 
 from __future__ import annotations
 
