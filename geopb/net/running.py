@@ -116,18 +116,20 @@ class Running:
 
     def _end_late(self, call: IncomingCall) -> None:
         """Stop what a method has returned, and answer the call; in a worker."""
-        result, call.result = call.result, None
-        error = call.interruption
-        if result is None or error is None:
+        result, error = call.result, call.interruption
+        if result is None or error is None or call.shields:
+            # It has ended meanwhile, or is shielded: it is stopped behind that.
             return
+        call.result = None
         if isinstance(result, Promise):
             result._give_up()
         elif isinstance(result, Greenlet):
-            result.kill(_killing(error), block=False)
+            call.thrown = True
+            result.kill(killing(error), block=False)
         self._answer(call, error)
 
 
-def _killing(error: Exception) -> BaseException:
+def killing(error: Exception) -> BaseException:
     """Return `error` as something that ends a greenlet without being reported."""
     kind = DeadlineExceeded if isinstance(error, DeadlineExceeded) else Cancelled
     killing: BaseException = _KILLING[kind](*error.args)

@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterator
 from contextlib import contextmanager
 
+from geopb.net.running import killing
 from geopb.net.service import served_here
 from geopb.promise.deadline import until
 
@@ -33,4 +34,6 @@ def shielded() -> Iterator[None]:
         until.reset(token)
         if not call.shields and call.interruption is not None and not call.thrown:
             call.thrown = True
-            raise call.interruption
+            # A greenlet that the method returned is ended as by a kill.
+            late = call.result is not None
+            raise killing(call.interruption) if late else call.interruption
