@@ -136,11 +136,7 @@ class Caller:
             raise RuntimeError(
                 "a reference can be called in the thread of its connection only"
             )
-        serving = self.draining and served_here() is not None
-        if self.draining and not serving:
-            raise Draining(
-                f"{self._connection.peer} is shutting down and takes no new calls"
-            )
+        serving = self._check_draining()
         if seconds is not None and seconds <= 0:
             raise too_late()
         if not self._gate.crowded():
@@ -148,7 +144,17 @@ class Caller:
         nested = self._wait_at_gate(seconds)
         if self._connection.lost is not None:
             raise self._dead()
-        return nested or serving
+        return self._check_draining() or nested
+
+    def _check_draining(self) -> bool:
+        """Refuse a new call while one side drains; whether it is let in as nested."""
+        if not self.draining:
+            return False
+        if served_here() is None:
+            raise Draining(
+                f"{self._connection.peer} is shutting down and takes no new calls"
+            )
+        return True
 
     def _wait_at_gate(self, seconds: float | None) -> bool:
         if seconds is None:

@@ -122,7 +122,7 @@ class Connection(Faces):
         self.hurry = self._writer.send_at_once
         self.service = Service(self.broker, self._gate, options)
         self._caller = Caller(self, self.broker, self._gate)
-        self._drain = Drain(self.broker, self.service, self._caller)
+        self._drain = Drain(self.broker, self.service, self._caller, self._gate)
         #: Send calls of this side, and run the peer's.
         self.call = self._caller.call
         self.start = self.service.start

@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING, Any
 from gevent import get_hub
 
 from geopb.broker.broker import Broker
+from geopb.net.gate import Gate
 from geopb.net.service import Service
 
 if TYPE_CHECKING:
@@ -24,10 +25,13 @@ _UNSEEN = 5.0
 class Drain:
     """Whether one connection is shutting down."""
 
-    __slots__ = ("_broker", "_caller", "_service", "_timer", "on")
+    __slots__ = ("_broker", "_caller", "_gate", "_service", "_timer", "on")
 
-    def __init__(self, broker: Broker, service: Service, caller: Caller) -> None:
+    def __init__(
+        self, broker: Broker, service: Service, caller: Caller, gate: Gate
+    ) -> None:
         self._broker = broker
+        self._gate = gate
         self._service = service
         self._caller = caller
         self._timer: Any = None
@@ -53,6 +57,7 @@ class Drain:
         """The peer takes no new calls from now on: neither does this side."""
         self.on = True
         self._caller.close()
+        self._gate.turn_away()
 
     def close(self) -> None:
         """Stop waiting for the peer to know it."""

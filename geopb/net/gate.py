@@ -114,6 +114,11 @@ class Gate:
         # Each has its place kept until it runs.
         self._reserved += self._wake(self._for_room, max(room, 0))
 
+    def turn_away(self) -> None:
+        """Wake all who wait for room: no new calls are taken any more."""
+        # As if there was room for them: what each of them takes is given back.
+        self._reserved += self._wake(self._for_room, len(self._for_room))
+
     def close(self) -> None:
         """Wake all: the connection has ended."""
         self._closed = True

@@ -33,6 +33,7 @@ class Peer:
     Attributes:
         connection: The server's end.
         answers: What `read_answer` has read: answers and errors by question.
+        others: What else it has read, but for the hello.
     """
 
     def __init__(self, server: pb.PBServer) -> None:
@@ -44,6 +45,7 @@ class Peer:
         self._sock.connect((address.host, address.port))
         self._messages = self._read()
         self.answers: dict[int, list[Any]] = {}
+        self.others: list[list[Any]] = []
         mine = str(Address("tcp", *self._sock.getsockname()))
 
         def accepted() -> list[Connection]:
@@ -70,6 +72,8 @@ class Peer:
             message = next(self._messages)
             if message[0] in (messages.ANSWER, messages.ERROR):
                 self.answers[message[1]] = message
+            elif message[0] != messages.HELLO:
+                self.others.append(message)
         return self.answers[number]
 
     def _read(self) -> Generator[list[Any], None, None]:

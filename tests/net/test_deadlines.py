@@ -277,7 +277,10 @@ def test_no_finite_number_of_seconds_is_refused(pair: Pair, seconds: float) -> N
 
     with pytest.raises(ValueError, match="seconds are no deadline"):
         remote.options(timeout=seconds)
-    with pytest.raises(ValueError, match="seconds are no deadline"), pb.deadline(seconds):
+    with (
+        pytest.raises(ValueError, match="seconds are no deadline"),
+        pb.deadline(seconds),
+    ):
         pass
 
 
@@ -317,7 +320,7 @@ def test_time_that_was_computed_before_the_call_does_not_count(pair: Pair) -> No
 def test_options_give_the_same_reference(pair: Pair) -> None:
     seen: list[Any] = []
     root = Doing(seen.append)
-    server, client = pair(root)
+    _, client = pair(root)
     remote = root_of(client)
     timed = remote.options(timeout=LONG)
 
@@ -567,9 +570,7 @@ def test_a_peer_with_a_timeout_that_is_none_is_ended(
     done: list[Any] = []
     server = serve(Doing(done.append))
     with Peer(server) as peer:
-        peer.send(
-            frame([messages.CALL, 2, 1, "do", [1], {}, {"timeout": timeout}])
-        )
+        peer.send(frame([messages.CALL, 2, 1, "do", [1], {}, {"timeout": timeout}]))
 
         eventually(lambda: not server.connections)
     assert not done
@@ -582,9 +583,7 @@ def test_a_peer_with_a_timeout_in_the_past_is_told_so(
     root = Holding()
     server = serve(root)
     with Peer(server) as peer:
-        peer.send(
-            frame([messages.CALL, 2, 1, "hold", [1], {}, {"timeout": timeout}])
-        )
+        peer.send(frame([messages.CALL, 2, 1, "hold", [1], {}, {"timeout": timeout}]))
 
         assert peer.read_answer(2)[2] == "geopb.DeadlineExceeded"
 
