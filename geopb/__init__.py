@@ -6,6 +6,23 @@ has ``Deferred``. Customarily ``import geopb as pb``. All public names are here.
 
 # SERVE and CALL
 from geopb.broker.references import RemoteMethod, RemoteReference
+
+# WHO are you?
+from geopb.cred.checkers import (
+    AllowAnonymousAccess,
+    CertificateChecker,
+    InMemoryUsernamePasswordDatabaseDontUse,
+    TokenChecker,
+)
+from geopb.cred.credentials import (
+    Anonymous,
+    ClientCertificate,
+    Token,
+    UsernamePassword,
+)
+from geopb.cred.file import VerifierFile
+from geopb.cred.portal import Checker, IPerspective, Portal, Realm
+from geopb.cred.verifiers import make_verifier
 from geopb.errors import (
     Cancelled,
     DeadlineExceeded,
@@ -42,11 +59,16 @@ from geopb.promise import Promise, Timeout, deadline, fail, gather, succeed
 __version__ = "0.1.0"
 
 __all__ = [
+    "AllowAnonymousAccess",
+    "Anonymous",
     "AsReferenceable",
     "Avatar",
     "Cacheable",
     "Cancelled",
+    "CertificateChecker",
+    "Checker",
     "ClassRegistry",
+    "ClientCertificate",
     "CopiedFailure",
     "Copyable",
     "DeadReferenceError",
@@ -54,16 +76,21 @@ __all__ = [
     "Draining",
     "Error",
     "Failure",
+    "InMemoryUsernamePasswordDatabaseDontUse",
     "InsecureJelly",
+    "IPerspective",
     "LimitExceeded",
     "Limits",
+    "make_verifier",
     "NoSuchMethod",
     "PBClientFactory",
     "PBConnectionLost",
     "PBServer",
     "PBServerFactory",
+    "Portal",
     "Promise",
     "ProtocolError",
+    "Realm",
     "Referenceable",
     "RemoteCache",
     "RemoteCopy",
@@ -72,7 +99,11 @@ __all__ = [
     "RemoteReference",
     "Root",
     "Timeout",
+    "Token",
+    "TokenChecker",
     "UnauthorizedLogin",
+    "UsernamePassword",
+    "VerifierFile",
     "ViewPoint",
     "Viewable",
     "connect",

@@ -54,6 +54,10 @@ class Limits:
     max_unsent_bytes: int = 16 * MEBI
     #: From an accepted or opened connection to the peer's hello. Stops silent ones.
     handshake_timeout: float = 10.0
+    #: From the connection being open to the first login, on a server whose root is a
+    #: `Portal`. Stops peers that hold connections without saying who they are; a
+    #: client that asks its user for a password does so before it connects.
+    login_timeout: float = 60.0
     #: A peer whose machine or link is gone, or that takes no bytes while some
     #: wait, is given up after this long. A busy peer is not.
     keepalive: float = 60.0

@@ -12,7 +12,7 @@ from geopb.limits import DEEPEST, LEAST_TOLD, MINIMUM_MESSAGE_BYTES, TOLD, Limit
 
 FIELDS = [field.name for field in dataclasses.fields(Limits)]
 SIZES = ["max_message_size", "max_structure_size"]
-TIMES = ["handshake_timeout", "keepalive"]
+TIMES = ["handshake_timeout", "login_timeout", "keepalive"]
 
 
 def test_defaults_are_as_documented() -> None:

@@ -57,9 +57,9 @@ class Broker:
     # fmt: off
     __slots__ = (
         "__weakref__", "_act", "_asking", "_following", "_host", "_intake",
-        "_objects", "_peer_drains", "abandon", "answer", "call", "call_only", "exports",
-        "fail", "imports", "limits", "peer_certificate", "peer_limits", "post",
-        "questions", "refuse", "state"
+        "_objects", "_peer_drains", "abandon", "answer", "bound", "call", "call_only",
+        "exports", "fail", "imports", "limits", "peer_certificate", "peer_limits",
+        "post", "questions", "refuse", "server_certificate", "state"
     )
     # fmt: on
 
@@ -79,6 +79,8 @@ class Broker:
         self.state = State.OPENING
         #: The peer's certificate, as ``getpeercert()`` tells it, or None: the host's.
         self.peer_certificate: dict[str, Any] | None = None
+        #: The server's, in DER, as far as this side knows it. Set by the host.
+        self.server_certificate: bytes | None = None
         self.exports = Exports(lobby)
         self.imports = Imports(host, limits.max_references)
         objects = self._objects = Objects(
@@ -87,6 +89,8 @@ class Broker:
         self.post = Post(objects, self.exports, host)
         self._intake = Intake(objects, self.imports, limits, readers)
         self._intake.pin = self._pin
+        #: Keep other bounds on messages' sizes.
+        self.bound = self._intake.bound
         asking = self._asking = Asking(self.post, host, registry)
         self.questions = asking.questions
         objects.feeds = Feeds(

@@ -91,6 +91,10 @@ class Inbox:
     def __len__(self) -> int:
         return len(self._by_id)
 
+    def bound(self, max_message_size: int) -> None:
+        """Take so much bulk from now on."""
+        self._limit = max_message_size
+
     def expect(
         self,
         message: list[object],

@@ -84,6 +84,11 @@ class Intake:
         """Whether a frame or a message with bulk has begun and not ended."""
         return self.frames.in_the_middle or len(self._inbox) > 0
 
+    def bound(self, limits: Limits) -> None:
+        """Keep the bounds of `limits` on sizes, from the next message on."""
+        self.frames.bound(limits.max_structure_size)
+        self._inbox.bound(limits.max_message_size)
+
     @property
     def bulk(self) -> int:
         """Bulk that is announced and not complete."""

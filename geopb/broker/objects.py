@@ -22,7 +22,7 @@ from geopb.failure.fresh import arguments, told_attributes
 from geopb.flavors.cacheable import Cacheable, RemoteCache
 from geopb.flavors.copyable import Copyable
 from geopb.flavors.referenceable import Referenceable
-from geopb.flavors.viewable import Viewable, ViewPoint
+from geopb.flavors.viewable import AvatarReference, Viewable, ViewPoint
 from geopb.jelly import tags
 from geopb.jelly.finish import Step
 from geopb.jelly.passing import Packing, State
@@ -175,7 +175,7 @@ class Objects:
         found = self._exports.find_home(number) if number else None
         if found is None:
             raise DecodeRefused(unknown_reference(number))
-        return found
+        return found.object if isinstance(found, AvatarReference) else found
 
 
 def _checked(name: object) -> str:

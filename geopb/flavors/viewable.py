@@ -1,9 +1,9 @@
 """Objects that know who calls them: views, avatars, and objects made callable.
 
 Owns `Viewable` and `ViewPoint` (methods get the caller's perspective), `Avatar` (what
-stands for a user on the server) and `AsReferenceable`. The perspective is this side's
-own: nothing that a peer sends can name one. Called by the broker (dispatch) and by
-users, who derive from these.
+stands for a user on the server), `AsReferenceable` and `AvatarReference`. The
+perspective is this side's own: nothing that a peer sends can name one. Called by the
+broker (dispatch) and by users, who derive from these.
 """
 
 from __future__ import annotations
@@ -83,3 +83,10 @@ class AsReferenceable(Referenceable):
     ) -> Any:
         """Pass the call on."""
         return self._received(broker, message, args, kw)
+
+
+class AvatarReference(AsReferenceable):
+    """What crosses for the avatar of a login; sent home it is the avatar again."""
+
+    def __init__(self, avatar: Any) -> None:
+        super().__init__(avatar, "perspective")

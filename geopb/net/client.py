@@ -6,15 +6,14 @@ connections is the lifecycle's. Called by users.
 
 from __future__ import annotations
 
-import logging
 from collections.abc import Callable
 from functools import partial
 from types import TracebackType
 from typing import Any, Self
 
 import gevent
-from gevent import GreenletExit
 
+from geopb.cred.credentials import Credentials
 from geopb.errors import DeadReferenceError, PBConnectionLost
 from geopb.failure import Failure
 from geopb.net.address import AddressLike, open_socket
@@ -23,15 +22,14 @@ from geopb.net.connection import Connection
 from geopb.net.contexts import secured
 from geopb.net.lifecycle import Lifecycle, Listener, State, Target
 from geopb.net.lobby import GET_ROOT, LOBBY
+from geopb.net.login import Login, Logins
 from geopb.net.options import read_client_options
 from geopb.net.waiting_roots import WaitingRoots
+from geopb.net.watchers import run_on_connect
 from geopb.promise.combine import fail
 from geopb.promise.promise import Promise, outcome
 from geopb.promise.waiting import Timeout
 from geopb.text import safe_str
-from geopb.workers import interrupt_main
-
-_log = logging.getLogger("geopb.client")
 
 
 class PBClientFactory:
@@ -56,6 +54,8 @@ class PBClientFactory:
         #: Why the only attempt to connect failed.
         self._failed: Exception | None = None
         self._waiting = WaitingRoots()
+        own = self._own
+        self._logins = Logins(repeats=own.reconnect and own.on_connect is None)
         #: The answer to the first question, while the peer's hello is not in.
         self._first_root: Promise[Any] | None = None
         self._up: Promise[None] = Promise()
@@ -125,12 +125,9 @@ class PBClientFactory:
         """
         promise: Promise[Any] = Promise()
         connection = self._connection
-        if self._failed is not None:
-            promise.set_exception(self._failed)
-        elif self._over is not None:
-            promise.set_exception(_dead(self._over))
-        elif self._life is not None and self._life.is_inherited():
-            promise.set_exception(_dead("it belongs to the parent process"))
+        unreachable = self._unreachable()
+        if unreachable is not None:
+            promise.set_exception(unreachable)
         elif connection is None or (self._own.reconnect and not _is_up(connection)):
             self._waiting.add(promise)
             if connection is not None and connection.lost is None:
@@ -140,6 +137,47 @@ class PBClientFactory:
         else:
             promise.set(self._ask_first_root(connection))
         return promise
+
+    def login(self, credentials: Credentials, mind: object = None) -> Promise[Any]:
+        """Return a promise of the avatar that the server has for `credentials`.
+
+        May be asked before `connect`, which it then waits for. Does not block. Several
+        logins over one connection are independent. The server logs the user out when
+        the connection ends, or the last reference to the avatar is dropped.
+
+        With ``reconnect=True`` and without ``on_connect``, the last login is repeated
+        after each reconnect while its avatar is held: see `avatar`.
+
+        The promise fails as that of `getRootObject` does, and with
+        `UnauthorizedLogin` where the server does not let these credentials in; with
+        ``ImportError`` for a password without the extra ``geopb[login]``.
+
+        Args:
+            credentials: `UsernamePassword`, `Token`, `Anonymous`,
+                `ClientCertificate`.
+            mind: What the server may call for this user: a `Referenceable` of this
+                side; or None. With the credentials it is 16 KiB at most.
+
+        Raises:
+            TypeError: `credentials` are none.
+        """
+        login = Login(credentials, mind)
+        unreachable = self._unreachable()
+        if unreachable is not None:
+            login.set_exception(unreachable)
+        else:
+            connection = self._connection
+            up = connection is not None and _is_up(connection)
+            self._logins.begin(login, connection if up else None)
+        return login
+
+    @property
+    def avatar(self) -> Promise[Any] | None:
+        """The promise of the avatar after a reconnect; None before one.
+
+        The client holds it until the next `login` or `disconnect`.
+        """
+        return self._logins.repeated
 
     @property
     def draining(self) -> bool:
@@ -161,6 +199,7 @@ class PBClientFactory:
             return
         lost = PBConnectionLost("disconnected")
         self._waiting.fail(Failure(lost, quiet=True))
+        self._logins.fail(Failure(lost, quiet=True))
         self._failed, self._over = None, lost
 
     # -- what the lifecycle tells ------------------------------------------------------
@@ -182,7 +221,7 @@ class PBClientFactory:
             self._waiting.give(root)
         if not self._up.ready():
             self._up.settle(None)
-        self._after_connect()
+        self._after_connect(connection)
 
     def _waits(self, life: Lifecycle) -> None:
         """Have those that ask for the root wait for the next connection."""
@@ -199,15 +238,27 @@ class PBClientFactory:
         if not reached and not life.stopping:
             self._failed = lost
         self._waiting.fail(Failure(lost, quiet=life.stopping))
+        self._logins.fail(Failure(lost, quiet=life.stopping))
         if not self._up.ready():
             self._up.settle(None, Failure(lost, quiet=True))
 
-    def _after_connect(self) -> None:
+    def _after_connect(self, connection: Connection) -> None:
         """Begin what is done after each connect; runs in the hub."""
+        self._logins.connected(connection)
         if self._own.on_connect is not None:
-            gevent.spawn(_call_on_connect, self._own.on_connect, self)
+            gevent.spawn(run_on_connect, self._own.on_connect, self)
 
     # -- the root ----------------------------------------------------------------------
+
+    def _unreachable(self) -> Exception | None:
+        """Return why there is no connection to be had, None if there may be one."""
+        if self._failed is not None:
+            return self._failed
+        if self._over is not None:
+            return _dead(self._over)
+        if self._life is not None and self._life.is_inherited():
+            return _dead("it belongs to the parent process")
+        return None
 
     @property
     def _connection(self) -> Connection | None:
@@ -299,18 +350,3 @@ def _dead(over: object) -> DeadReferenceError:
 
 def _is_up(connection: Connection) -> bool:
     return connection.lost is None and connection.up.successful()
-
-
-def _call_on_connect(
-    on_connect: Callable[[PBClientFactory], object], client: PBClientFactory
-) -> None:
-    """Run a client's ``on_connect``; what it raises is logged and harms nothing."""
-    try:
-        on_connect(client)
-    except GreenletExit:
-        raise
-    except BaseException as error:
-        if isinstance(error, KeyboardInterrupt):
-            interrupt_main(error)
-        else:
-            _log.error("on_connect raised", exc_info=error)

@@ -20,6 +20,24 @@ from geopb.net.tls import Secure
 Path = str | os.PathLike[str]
 
 
+class ServerContext(gevent_ssl.SSLContext):
+    """A server's context that knows its certificate, which OpenSSL does not tell.
+
+    Attributes:
+        own_certificate: In DER, of what was loaded last: it binds logins to it.
+    """
+
+    own_certificate: bytes | None = None
+
+    def load_cert_chain(self, certfile: Any, *args: Any, **kwargs: Any) -> None:
+        """Load a certificate, as any context does, and take note of it."""
+        super().load_cert_chain(certfile, *args, **kwargs)
+        with open(certfile, encoding="ascii", errors="replace") as file:
+            _, begin, rest = file.read().partition(ssl.PEM_HEADER)
+        first, end, _ = rest.partition(ssl.PEM_FOOTER)
+        self.own_certificate = ssl.PEM_cert_to_DER_cert(begin + first + end)
+
+
 def tls_server_context(
     cert: Path, key: Path, client_ca: Path | None = None
 ) -> ssl.SSLContext:
@@ -37,7 +55,7 @@ def tls_server_context(
         ssl.SSLError: One is not what it should be; the text names it.
         ValueError: The key is encrypted.
     """
-    context = _new(ssl.PROTOCOL_TLS_SERVER)
+    context = _new(ServerContext(ssl.PROTOCOL_TLS_SERVER))
     _load_pair(context, cert, key)
     if client_ca is not None:
         _load_authorities(context, client_ca)
@@ -66,7 +84,7 @@ def tls_client_context(
     if key is not None and cert is None:
         raise TypeError("key is the key of a certificate: give cert as well")
     # By its protocol it asks for a certificate and checks the name in it.
-    context = _new(ssl.PROTOCOL_TLS_CLIENT)
+    context = _new(gevent_ssl.SSLContext(ssl.PROTOCOL_TLS_CLIENT))
     if ca is None:
         context.load_default_certs(ssl.Purpose.SERVER_AUTH)
     else:
@@ -140,8 +158,7 @@ def _check(context: Any, *, is_server: bool) -> None:
         )
 
 
-def _new(protocol: int) -> ssl.SSLContext:
-    context: ssl.SSLContext = gevent_ssl.SSLContext(protocol)
+def _new(context: ssl.SSLContext) -> ssl.SSLContext:
     context.minimum_version = ssl.TLSVersion.TLSv1_2
     context.options |= ssl.OP_NO_RENEGOTIATION
     return context

@@ -49,6 +49,7 @@ class Faces:
     def opened(self) -> None:
         """The peer's hello is in."""
         self.broker.peer_certificate = self._transport.peer_certificate
+        self.broker.server_certificate = self._transport.server_certificate
         self._gate.opened()
         self.up.settle(self)
 

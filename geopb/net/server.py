@@ -16,12 +16,14 @@ from gevent import socket
 from gevent.event import Event
 from gevent.server import StreamServer
 
-from geopb.flavors.referenceable import Root
+from geopb.cred.portal import Portal
+from geopb.flavors.referenceable import Referenceable, Root
 from geopb.net.address import Address, AddressLike, listen
 from geopb.net.connection import Connection
 from geopb.net.contexts import secured
 from geopb.net.lobby import Lobby
 from geopb.net.options import read_options
+from geopb.net.reception import Reception
 from geopb.net.service import served_here
 from geopb.net.tls import Secure
 
@@ -39,19 +41,22 @@ class PBServerFactory:
     handler for any ``gevent.server.StreamServer``, one that speaks TLS as well.
 
     Args:
-        root: A `Root`: what clients get from ``getRootObject()``.
+        root: A `Root`: what clients get from ``getRootObject()``; or a `Portal`:
+            clients get an avatar each, from ``login()``.
         options: See docs/options.md.
 
     Raises:
-        TypeError: `root` is no `Root`, or there is no such option.
+        TypeError: `root` is neither, or there is no such option.
     """
 
-    def __init__(self, root: Root, **options: Any) -> None:
+    def __init__(self, root: Root | Portal, **options: Any) -> None:
         given: object = root
-        if not isinstance(given, Root):
+        if not isinstance(given, Root | Portal):
             kind = type(given).__name__
-            raise TypeError(f"the root of a server is a pb.Root, not {kind}")
-        self._lobby = Lobby(root)
+            raise TypeError(
+                f"the root of a server is a pb.Root or a pb.Portal, not {kind}"
+            )
+        self._root = root
         self._options = read_options(options)
         self._connections: set[Connection] = set()
 
@@ -67,14 +72,26 @@ class PBServerFactory:
     def run(self, sock: socket.socket, address: Any, secure: Secure | None) -> None:
         """Do as a call of the factory, with TLS on the socket if `secure` says how."""
         peer = _peer_text(sock, address)
+        reception: Reception | None = None
+        lobby: Referenceable
+        if isinstance(self._root, Portal):
+            host = None if sock.family == socket.AF_UNIX else address[0]
+            reception = Reception(self._root, peer, host)
+            lobby = reception.lobby
+        else:
+            lobby = Lobby(self._root)
         connection = Connection(
-            sock, peer, self._options, self._lobby, secure, tell_foreign=True
+            sock, peer, self._options, lobby, secure, tell_foreign=True
         )
         self._connections.add(connection)
         try:
+            if reception is not None:
+                reception.open(connection)
             connection.run()
         finally:
             self._connections.discard(connection)
+            if reception is not None:
+                reception.close()
 
 
 class PBServer:
@@ -172,12 +189,16 @@ class PBServer:
 
 
 def serve(
-    root: Root, address: AddressLike, *, ssl_context: Any = None, **options: Any
+    root: Root | Portal,
+    address: AddressLike,
+    *,
+    ssl_context: Any = None,
+    **options: Any,
 ) -> PBServer:
     """Serve `root` at `address`; return when it is bound and accepting.
 
     Args:
-        root: A `Root`.
+        root: A `Root`, or a `Portal` where clients are to log in.
         address: ``"host:port"``, ``"unix:///path"``, ``("host", port)``; port 0 lets
             the system choose, see ``PBServer.address``.
         ssl_context: Speak TLS with this ``gevent.ssl.SSLContext``, which

@@ -70,6 +70,7 @@ class TLS:
         "_wake",
         "_write",
         "peer_certificate",
+        "server_certificate",
         "up",
     )
 
@@ -91,6 +92,8 @@ class TLS:
         self.up = False
         #: The peer's, if it has one and that was verified: see ``getpeercert()``.
         self.peer_certificate: PeerCertificate | None = None
+        #: The server's, in DER: binds logins to this connection.
+        self.server_certificate: bytes | None = None
         #: Nothing is encrypted any more.
         self._over = False
         #: What was taken of `_inner` and is not encrypted yet.
@@ -200,12 +203,13 @@ class TLS:
         self._heard = True
 
     def _shake_hands(self) -> None:
+        is_server = self._secure.hostname is None
         if self._object is None:
             # Not before a client has said something: those that only connect cost less.
             self._object = self._secure.context.wrap_bio(
                 self._in,
                 self._out,
-                server_side=self._secure.hostname is None,
+                server_side=is_server,
                 server_hostname=self._secure.hostname,
             )
             # What gevent's contexts look for when they call the user's sni_callback.
@@ -220,6 +224,11 @@ class TLS:
             self._over = True
             raise
         self.peer_certificate = self._object.getpeercert() or None
+        if is_server:
+            # Of the context that the user's sni_callback has chosen.
+            self.server_certificate = own_certificate(self._object.context)
+        else:
+            self.server_certificate = self._object.getpeercert(True)
         # What SSLObject's own methods call, a step less for every message.
         self._read, self._write = self._object._sslobj.read, self._object._sslobj.write
         self.up = True
@@ -296,6 +305,12 @@ class TLS:
                 self._over = True
         self._over = True
         return self._out.read()
+
+
+def own_certificate(context: Any) -> bytes | None:
+    """Return a server's certificate in DER; None where its context does not tell."""
+    found: bytes | None = getattr(context, "own_certificate", None)
+    return found
 
 
 def _not_begun() -> None:

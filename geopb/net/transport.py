@@ -12,7 +12,7 @@ from gevent import socket
 
 from geopb.errors import PBConnectionLost
 from geopb.net.sockets import peer_certificate, raw
-from geopb.net.tls import TLS, Secure
+from geopb.net.tls import TLS, Secure, own_certificate
 from geopb.net.writer import Outgoing
 
 
@@ -30,6 +30,10 @@ class Transport(Protocol):
     @property
     def peer_certificate(self) -> dict[str, Any] | None:
         """The peer's, if it has proved to have one. For when its hello is in."""
+
+    @property
+    def server_certificate(self) -> bytes | None:
+        """The server's, in DER, as far as this side knows it. For then, too."""
 
     @property
     def up(self) -> bool:
@@ -59,6 +63,7 @@ class Clear:
         self.recv: Callable[[int], bytes] = raw(sock).recv
         self.outgoing = outbox
         self.peer_certificate = peer_certificate(sock)
+        self.server_certificate = own_certificate(getattr(sock, "context", None))
 
     def begin(
         self, wake: Callable[[], None], failed: Callable[[OSError], None]

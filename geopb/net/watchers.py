@@ -1,7 +1,7 @@
-"""Users' code whose caller is nobody: disconnect callbacks, hooks of caches.
+"""Users' code whose caller is nobody: disconnect callbacks, and hooks.
 
 Never lets one that raises keep the next from running; what it raises is logged. Run in
-workers, for the connection.
+workers, for the connection, and in a greenlet of its own for a client.
 """
 
 from __future__ import annotations
@@ -18,6 +18,7 @@ from geopb.broker.references import DisconnectCallback, RemoteReference
 from geopb.workers import interrupt_main
 
 _log = logging.getLogger("geopb.connection")
+_client_log = logging.getLogger("geopb.client")
 
 
 def tell(watchers: list[tuple[RemoteReference, DisconnectCallback]]) -> None:
@@ -34,6 +35,19 @@ def run_hook(function: Callable[[], object]) -> None:
     killed = _run("a hook of a Cacheable", function)
     if killed is not None:
         raise killed
+
+
+def run_on_connect(on_connect: Callable[[Any], object], client: object) -> None:
+    """Run a client's ``on_connect``; what it raises is logged and harms nothing."""
+    try:
+        on_connect(client)
+    except GreenletExit:
+        raise
+    except BaseException as error:
+        if isinstance(error, KeyboardInterrupt):
+            interrupt_main(error)
+        else:
+            _client_log.error("on_connect raised", exc_info=error)
 
 
 def _run(what: str, function: Callable[..., object], *args: Any) -> Any:

@@ -14,6 +14,7 @@ from typing import Any, Self, cast
 import gevent
 from gevent import socket
 
+from geopb.cred.portal import Portal
 from geopb.flavors.referenceable import Root
 from geopb.net.address import Address
 from geopb.net.client import PBClientFactory, connect
@@ -42,7 +43,7 @@ class Pair:
 
     def __init__(
         self,
-        root: Root,
+        root: Root | Portal,
         server_options: dict[str, Any],
         clock: Clock | None,
         on_link: OnLink | None,
@@ -127,7 +128,7 @@ class Pair:
 
 
 def connected_pair(
-    root: Root,
+    root: Root | Portal,
     *,
     server_options: dict[str, Any] | None = None,
     client_options: dict[str, Any] | None = None,
@@ -141,7 +142,7 @@ def connected_pair(
     Without a network, a port or a file.
 
     Args:
-        root: A `Root`.
+        root: A `Root`, or a `Portal`.
         server_options: Options of the server only; see docs/options.md.
         client_options: Options of the client only.
         clock: What the delays of links count on; None for real time.

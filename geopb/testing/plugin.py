@@ -24,7 +24,7 @@ def pb_pair() -> Iterator[Callable[..., Pair]]:
     """
     with ExitStack() as made:
 
-        def make(root: pb.Root, **arguments: Any) -> Pair:
+        def make(root: pb.Root | pb.Portal, **arguments: Any) -> Pair:
             return made.enter_context(connected_pair(root, **arguments))
 
         yield make
@@ -40,7 +40,7 @@ def pb_server() -> Iterator[Callable[..., pb.PBServer]]:
     with ExitStack() as made:
 
         def make(
-            root: pb.Root, address: Any = "127.0.0.1:0", **arguments: Any
+            root: pb.Root | pb.Portal, address: Any = "127.0.0.1:0", **arguments: Any
         ) -> pb.PBServer:
             return made.enter_context(pb.serve(root, address, **arguments))
 

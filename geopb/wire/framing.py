@@ -100,6 +100,10 @@ class FrameReader:
         # The chunk that is not whole yet: its bulk's id, and its bytes to come.
         self._chunk: tuple[int, int] | None = None
 
+    def bound(self, max_frame_bytes: int) -> None:
+        """Take bodies of that length from the next frame on."""
+        self._max = max_frame_bytes
+
     @property
     def in_the_middle(self) -> bool:
         """Whether the stream would end inside a frame if it ended now."""
