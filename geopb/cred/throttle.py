@@ -34,7 +34,7 @@ MAX_ADDRESSES = 4096
 
 def delay_of(failures: int) -> float:
     """Return the seconds until that failure of a connection is answered."""
-    doubled = max(0, failures - FREE_FAILURES)
+    doubled = min(max(0, failures - FREE_FAILURES), 16)
     return float(min(FIRST_DELAY * 2**doubled, LONGEST_DELAY))
 
 
