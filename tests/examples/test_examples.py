@@ -75,10 +75,35 @@ def shown(example: str) -> list[str]:
     return code_blocks(EXAMPLES / example / "README.md", "text")
 
 
-def test_there_are_seven_examples() -> None:
+def test_there_are_seven_examples_and_a_chat() -> None:
     found = sorted(path.parent.name for path in EXAMPLES.glob("*/README.md"))
 
-    assert found == sorted(PORTS)
+    assert found == sorted([*PORTS, "10_chat"])
+
+
+@pytest.mark.slow
+def test_the_chat_prints_what_its_readme_shows(tmp_path: Path) -> None:
+    """Over TLS, with certificates of its own; one guess at a password is refused."""
+    chat = EXAMPLES / "10_chat"
+    with Program(chat / "server.py", "127.0.0.1:0", tmp_path) as program:
+        first = program.line()
+        address = first.removeprefix("listening on ")
+        client = run(chat / "client.py", address, tmp_path)
+        out = [program.line() for _ in range(4)]
+        server = program.end()
+
+    server_prints, client_prints = shown("10_chat")
+    assert (client.stdout, client.stderr, client.status) == (client_prints, "", 0)
+    shown_first, *shown_rest = server_prints.splitlines()
+    assert first.startswith("listening on tls://127.0.0.1:")
+    assert shown_first.startswith("listening on tls://127.0.0.1:")
+    assert out[:2] == shown_rest[:2]
+    # Who is logged out last is the one that has the last word.
+    assert sorted(out) == sorted(shown_rest)
+    assert re.fullmatch(
+        r"127\.0\.0\.1:\d+: a login with UsernamePassword was refused\n", server.stderr
+    )
+    assert (server.stdout, server.status) == ("", 0)
 
 
 @pytest.mark.slow

@@ -20,6 +20,8 @@ RECONNECTING = ROOT / "docs" / "reconnecting.md"
 OPTIONS = ROOT / "docs" / "options.md"
 PASSING = ROOT / "docs" / "passing-complex-types.md"
 TLS = ROOT / "docs" / "tls.md"
+LOGGING_IN = ROOT / "docs" / "logging-in.md"
+SECURITY = ROOT / "docs" / "security.md"
 #: Below this heading a page has tests and not a program.
 WITH_PYTEST = "\n## With pytest\n"
 
@@ -54,7 +56,18 @@ def test_the_readme_opens_with_the_two_commands() -> None:
 
 
 @pytest.mark.parametrize(
-    "page", [README, TUTORIAL, TESTING, RECONNECTING, OPTIONS, PASSING, TLS]
+    "page",
+    [
+        README,
+        TUTORIAL,
+        TESTING,
+        RECONNECTING,
+        OPTIONS,
+        PASSING,
+        TLS,
+        LOGGING_IN,
+        SECURITY,
+    ],
 )
 def test_the_files_that_a_page_links_to_exist(page: Path) -> None:
     links = re.findall(r"\]\(([^)#:]+)(?:#[^)]*)?\)", page.read_text())
@@ -69,6 +82,7 @@ def test_the_files_that_a_page_links_to_exist(page: Path) -> None:
         PASSING,
         TESTING,
         TLS,
+        pytest.param(LOGGING_IN, marks=pytest.mark.slow),
         pytest.param(RECONNECTING, marks=pytest.mark.slow),
     ],
     ids=lambda page: page.stem,

@@ -6,10 +6,13 @@ import json
 import re
 from pathlib import Path
 
+from geopb import limits
 from geopb.broker.broker import Broker
 from geopb.broker.state import State
+from geopb.cred import scram
 from geopb.jelly import tags
 from geopb.limits import LEAST_TOLD, TOLD, Limits
+from geopb.net import lobby
 from geopb.wire import messages
 from tests.vectors.samples import PATH
 
@@ -69,6 +72,16 @@ def test_the_code_has_no_other_kinds() -> None:
     acted_on = {kind for acts in Broker._ACTS.values() for kind in acts}
 
     assert numbers == acted_on == set(range(len(KINDS)))
+
+
+def test_each_method_of_the_lobby_stands_in_the_page() -> None:
+    names = [lobby.GET_ROOT, *lobby._LOGINS]
+
+    for name in names:
+        assert [row for row in ROWS if row[0] == f"`{name}`"], name
+    assert f"`{lobby.PROVE}`" in PAGE
+    for number in (scram.MAX_TEXT, limits.MINIMUM_MESSAGE_BYTES):
+        assert f"{number:,}" in PAGE
 
 
 def test_each_limit_that_is_told_stands_in_the_page() -> None:
