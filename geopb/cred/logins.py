@@ -139,8 +139,9 @@ class Logins:
         Returns:
             The challenge's text, and what takes its answer.
         """
-        if len(self._challenges) >= MAX_WAITING:
-            raise UnauthorizedLogin("too many logins with passwords are open")
+        self._check_room(len(self._challenges))
+        exchange: ServerExchange | None = None
+        self._waiting += 1
         try:
             library()
             exchange = ServerExchange(
@@ -149,18 +150,20 @@ class Logins:
         except NoBinding:
             return None
         except Malformed:
-            refusal = True
+            # Refused as a wrong password is: outside, so that no context is kept.
+            pass
         except (Cancelled, DeadlineExceeded):
             raise
         except (Exception, Timeout, SystemExit) as error:
             raise self._broken(error) from None
-        else:
-            challenge = Challenge(self, exchange)
-            self._challenges.add(challenge)
-            return exchange.challenge, challenge
-        if refusal:
+        finally:
+            self._waiting -= 1
+        if exchange is None:
             self._checked(UsernamePassword, _refuse, "")
-        return None
+            return None
+        challenge = Challenge(self, exchange)
+        self._challenges.add(challenge)
+        return exchange.challenge, challenge
 
     def close(self) -> None:
         """Log everybody out: the connection has ended. Does not switch greenlets."""
@@ -186,8 +189,7 @@ class Logins:
         self, kind: type[Credentials], check: Callable[[], Any], secret: str
     ) -> Any:
         """Return the avatar's id; a failure is counted, logged, and answered late."""
-        if self._waiting >= MAX_WAITING or self._failures >= MAX_FAILURES:
-            raise UnauthorizedLogin("too many logins on this connection")
+        self._check_room(0)
         self._waiting += 1
         try:
             with self._turn:
@@ -204,6 +206,11 @@ class Logins:
         finally:
             self._waiting -= 1
         raise refused()
+
+    def _check_room(self, open_challenges: int) -> None:
+        many = self._waiting + open_challenges >= MAX_WAITING
+        if many or self._failures >= MAX_FAILURES:
+            raise UnauthorizedLogin("too many logins on this connection")
 
     def _wait(self) -> None:
         # The connection's own time, and that of all who come from its address.

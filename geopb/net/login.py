@@ -28,6 +28,7 @@ from geopb.errors import ProtocolError, UnauthorizedLogin
 from geopb.failure import Failure
 from geopb.net import lobby
 from geopb.net.connection import Connection
+from geopb.net.waiting_roots import WaitingRoots
 from geopb.promise.promise import Promise, outcome
 from geopb.workers import interrupt_main
 
@@ -69,12 +70,12 @@ class Login(Promise[Any]):
     def _run(self, connection: Connection) -> None:
         try:
             avatar = _STEPS[type(self.credentials)](self, connection)
-        except GreenletExit:
-            raise
         except BaseException as error:
             self.set_exception(error)
             if isinstance(error, KeyboardInterrupt):
                 interrupt_main(error)
+            elif isinstance(error, GreenletExit):
+                raise
         else:
             self.set(avatar)
 
@@ -158,7 +159,7 @@ class Logins:
 
     def __init__(self, *, repeats: bool) -> None:
         #: Those that wait for a connection.
-        self._waiting: list[Login] = []
+        self._waiting = WaitingRoots()
         self._repeats = repeats
         #: What is to be repeated, and the first avatar that came of it.
         self._last: tuple[Credentials, Any] | None = None
@@ -170,19 +171,16 @@ class Logins:
         """Log in now, or when there is a connection."""
         if self._repeats:
             self._last = self._first_avatar = self.repeated = None
-            reference = weakref.ref(login)
-            credentials, mind = login.credentials, login.mind
-            login.rawlink(lambda _: self._remember(reference(), credentials, mind))
         if connection is None:
-            self._waiting.append(login)
+            self._waiting.add(login)
         else:
-            login.begin(connection)
+            self._start(login, connection)
 
     def connected(self, connection: Connection) -> None:
         """Go on with those that wait, and repeat the last; runs in the hub."""
-        waiting, self._waiting = self._waiting, []
-        for login in waiting:
-            login.begin(connection)
+        for login in self._waiting.take():
+            if isinstance(login, Login):
+                self._start(login, connection)
         if self._last is not None and self._is_wanted():
             self.repeated = Login(*self._last)
             self.repeated.context = Context()
@@ -191,11 +189,16 @@ class Logins:
 
     def fail(self, failure: Failure) -> None:
         """End those that wait, and repeat none: there will be no connection."""
-        waiting, self._waiting = self._waiting, []
-        for login in waiting:
-            if not login.ready():
-                login.settle(None, failure)
+        self._waiting.fail(failure)
         self._last = self._first_avatar = self.repeated = None
+
+    def _start(self, login: Login, connection: Connection) -> None:
+        if self._repeats:
+            # Not held by its own link.
+            reference = weakref.ref(login)
+            credentials, mind = login.credentials, login.mind
+            login.rawlink(lambda _: self._remember(reference(), credentials, mind))
+        login.begin(connection)
 
     def _remember(
         self, login: Login | None, credentials: Credentials, mind: Any

@@ -54,7 +54,7 @@ class PBServerFactory:
         if not isinstance(given, Root | Portal):
             kind = type(given).__name__
             raise TypeError(
-                f"the root of a server is a pb.Root or a pb.Portal, not {kind}"
+                f"the root of a server is a pb.Portal or a pb.Root, not {kind}"
             )
         self._root = root
         self._options = read_options(options)

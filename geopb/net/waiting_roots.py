@@ -1,4 +1,4 @@
-"""The promises of a root that wait for a connection.
+"""The promises that wait for a connection, of a root or of a login.
 
 Owns `WaitingRoots`. Never lets them heap up while a server stays away: those that
 nobody can see any more are forgotten. Called by the client.
@@ -33,13 +33,14 @@ class WaitingRoots:
 
     def give(self, root: Promise[Any]) -> None:
         """Have all of them follow `root`."""
-        for promise in self._take():
+        for promise in self.take():
             promise.set(root)
 
     def fail(self, failure: Failure) -> None:
         """End all of them with `failure`."""
-        for promise in self._take():
-            promise.settle(None, failure)
+        for promise in self.take():
+            if not promise.ready():
+                promise.settle(None, failure)
 
     def forget_unwanted(self) -> None:
         """Forget those that only this list holds, and for whose end nobody waits."""
@@ -48,7 +49,8 @@ class WaitingRoots:
             each for seen, each in counted if seen > _UNSEEN or each.is_followed()
         ]
 
-    def _take(self) -> list[Promise[Any]]:
+    def take(self) -> list[Promise[Any]]:
+        """Forget all of them; return them."""
         taken, self._promises = self._promises, []
         self._look_at = _FEW
         return taken

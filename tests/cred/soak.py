@@ -1,7 +1,13 @@
-"""Clients that log in at once, again and again, beside one that only calls."""
+"""Clients that log in at once, again and again, beside one that only calls.
+
+``python -m tests.cred.soak [CLIENTS [SECONDS]]`` does it with the server in a process of
+its own; the suite does it for two seconds, in one process.
+"""
 
 from __future__ import annotations
 
+import subprocess
+import sys
 from statistics import median
 from time import monotonic
 from typing import Any
@@ -65,3 +71,34 @@ def _log_in_until(address: str, until: float) -> int:
             assert avatar.callRemote("echo", done).get(timeout=30) == done
             done += 1
     return done
+
+
+def portal() -> pb.Portal:
+    users = pb.InMemoryUsernamePasswordDatabaseDontUse(alice="sesame", quiet="secret")
+    return pb.Portal(Realm(), [users])
+
+
+def main(clients: int, seconds: float) -> None:
+    with subprocess.Popen(
+        [sys.executable, "-m", "tests.cred.soak", "serve"],
+        stdout=subprocess.PIPE,
+        text=True,
+    ) as server:
+        assert server.stdout is not None
+        address = server.stdout.readline().strip()
+        try:
+            idle, under_load, logins = medians(address, clients, seconds)
+        finally:
+            server.terminate()
+    print(f"{logins} logins of {clients} clients in {seconds:g} s, none failed")
+    print(f"echo: {idle * 1e6:.0f} us at rest, {under_load * 1e6:.0f} us meanwhile")
+
+
+if __name__ == "__main__":
+    if sys.argv[1:] == ["serve"]:
+        with pb.serve(portal(), "127.0.0.1:0") as serving:
+            print(serving.address, flush=True)
+            serving.serve_forever()
+    else:
+        given = [*sys.argv[1:], *["50", "10"][len(sys.argv) - 1 :]]
+        main(int(given[0]), float(given[1]))

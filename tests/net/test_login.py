@@ -19,9 +19,9 @@ import geopb as pb
 from geopb.broker.outbox import Outbox
 from geopb.cred import throttle, verifiers
 from geopb.net import lobby
+from geopb.testing import connected_pair
 from tests.conftest import Pair, Serve
-from tests.cred.soak import Realm as Counting
-from tests.cred.soak import medians
+from tests.cred import soak
 from tests.net.certificates import Certificates
 from tests.support import SOON, client_connection, collect, eventually, run_python
 
@@ -195,7 +195,7 @@ def test_what_is_no_credentials_is_a_TypeError(wrong: Any) -> None:
 
 @pytest.mark.parametrize("root", [None, object(), Realm(), pb.Avatar()])
 def test_a_root_is_a_Root_or_a_Portal(root: Any) -> None:
-    with pytest.raises(TypeError, match=r"pb\.Root or a pb\.Portal"):
+    with pytest.raises(TypeError, match=r"pb\.Portal or a pb\.Root"):
         pb.PBServerFactory(root)
 
 
@@ -512,7 +512,8 @@ def test_a_peer_that_has_logged_in_stays(serve: Serve) -> None:
     server = serve(portal(Realm()), login_timeout=0.1)
     with pb.connect(server.address) as client:
         avatar = log_in(client)
-        gevent.sleep(0.15)
+        with pb.connect(server.address) as other:
+            eventually(lambda: other.state == "disconnected")
 
         assert call(avatar, "name") == "alice"
 
@@ -850,12 +851,47 @@ def test_with_on_connect_logging_in_again_is_its_own_affair(serve: Serve) -> Non
 def test_fifty_clients_log_in_again_and_again_and_an_echo_stays_quick(
     serve: Serve,
 ) -> None:
-    realm = Counting()
-    known = pb.InMemoryUsernamePasswordDatabaseDontUse(alice="sesame", quiet="secret")
-    server = serve(portal(realm, known))
+    door = soak.portal()
+    realm: Any = door.realm
+    server = serve(door)
 
-    idle, under_load, logins = medians(server.address, clients=50, seconds=2.0)
+    idle, under_load, logins = soak.medians(server.address, clients=50, seconds=2.0)
 
     assert logins >= 50
     assert under_load < 5 * idle
     eventually(lambda: realm.logins == realm.logouts == logins + 1)
+
+
+def test_logins_that_nobody_waits_for_do_not_heap_up() -> None:
+    client = pb.PBClientFactory(reconnect=True)
+    for _ in range(1000):
+        client.login(ALICE)
+    held = client.login(ALICE)
+
+    assert len(client._logins._waiting) < 200
+    held.cancel()
+
+
+def test_a_connection_has_so_many_challenges(pair: Pair) -> None:
+    from geopb.cred.logins import MAX_WAITING
+    from geopb.cred.scram import ClientExchange
+
+    _, client = pair(portal(Realm()))
+    first = ClientExchange("alice", "sesame", None, bind=False).first
+    held = [ask(client, lobby.LOGIN_PASSWORD, first) for _ in range(MAX_WAITING)]
+
+    with pytest.raises(pb.UnauthorizedLogin, match="too many"):
+        ask(client, lobby.LOGIN_PASSWORD, first)
+
+    held.clear()
+    collect()
+    assert call(log_in(client), "name") == "alice"
+
+
+def test_a_pair_in_memory_takes_a_portal() -> None:
+    realm = Realm()
+    with connected_pair(portal(realm)) as memory:
+        avatar = log_in(memory.client)
+        assert call(avatar, "name") == "alice"
+
+    eventually(lambda: realm.out == ["alice"])
