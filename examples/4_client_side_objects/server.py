@@ -17,8 +17,9 @@ class One(pb.Root):
 
 def main(address="127.0.0.1:8800"):
     with pb.serve(One(), address) as server:
-        for number in (signal.SIGINT, signal.SIGTERM):
-            gevent.signal_handler(number, server.stop, 0)
+        gevent.signal_handler(signal.SIGINT, server.stop, 0)
+        # Lets the calls that run finish, for up to ten seconds.
+        gevent.signal_handler(signal.SIGTERM, server.stop, 10)
         print("listening on", server.address, flush=True)
         server.serve_forever()
 

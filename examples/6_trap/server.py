@@ -29,8 +29,9 @@ def main(address="127.0.0.1:8800"):
     one = One()
     with pb.serve(one, address) as server:
         one.server = server
-        for number in (signal.SIGINT, signal.SIGTERM):
-            gevent.signal_handler(number, server.stop, 0)
+        gevent.signal_handler(signal.SIGINT, server.stop, 0)
+        # Lets the calls that run finish, for up to ten seconds.
+        gevent.signal_handler(signal.SIGTERM, server.stop, 10)
         print("listening on", server.address, flush=True)
         server.serve_forever()
 

@@ -128,9 +128,9 @@ class PBClientFactory:
         unreachable = self._unreachable()
         if unreachable is not None:
             promise.set_exception(unreachable)
-        elif connection is None or (self._own.reconnect and not _is_up(connection)):
+        elif connection is None or (self._own.reconnect and not connection.takes()):
             self._waiting.add(promise)
-            if connection is not None and connection.lost is None:
+            if connection is not None and not connection.is_over():
                 self._ask_first_root(connection)
         elif connection.up.ready():
             promise.set(self._ask_root(connection))
@@ -167,7 +167,7 @@ class PBClientFactory:
             login.set_exception(unreachable)
         else:
             connection = self._connection
-            up = connection is not None and _is_up(connection)
+            up = connection is not None and connection.is_up()
             self._logins.begin(login, connection if up else None)
         return login
 
@@ -346,7 +346,3 @@ def connect(
 
 def _dead(over: object) -> DeadReferenceError:
     return DeadReferenceError(f"there is no connection: {over}")
-
-
-def _is_up(connection: Connection) -> bool:
-    return connection.lost is None and connection.up.successful()

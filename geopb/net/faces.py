@@ -87,6 +87,20 @@ class Faces:
         """The peer knows that this side takes no new calls."""
         self._drain.seen()
 
+    # -- its client's ------------------------------------------------------------------
+
+    def is_up(self) -> bool:
+        """Whether the peer's hello is in, and the connection has not ended."""
+        return self.lost is None and self.up.successful()
+
+    def takes(self) -> bool:
+        """Whether it takes new calls: it is up and not over."""
+        return self.up.successful() and not self.is_over()
+
+    def is_over(self) -> bool:
+        """Whether it takes no new calls: the next one may."""
+        return self.lost is not None or self.draining
+
     # -- the server's ------------------------------------------------------------------
 
     def drain(self) -> None:

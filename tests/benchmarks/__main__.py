@@ -5,7 +5,7 @@ import signal
 import sys
 from pathlib import Path
 
-from tests.benchmarks import report
+from tests.benchmarks import idle, report
 from tests.benchmarks.measure import Effort, Result, check, measure
 from tests.benchmarks.processes import ChildFailed
 from tests.benchmarks.workloads import SIDES, WORKLOADS, Workload
@@ -25,9 +25,9 @@ def arguments() -> argparse.Namespace:
     parser.add_argument(
         "--only",
         action="append",
-        choices=WORKLOADS,
+        choices=[*WORKLOADS, "idle"],
         metavar="NAME",
-        help=f"one workload, may be repeated: {', '.join(WORKLOADS)}",
+        help=f"one workload, may be repeated: {', '.join(WORKLOADS)}, idle",
     )
     parser.add_argument("--json", type=Path, metavar="FILE", help="write raw numbers")
     parser.add_argument("--floor-only", action="store_true", help=argparse.SUPPRESS)
@@ -59,7 +59,8 @@ def main() -> int:
     signal.signal(signal.SIGTERM, signal.default_int_handler)
     default = _QUICK if options.quick else _FULL
     effort = Effort(options.rounds or default.rounds, default.seconds)
-    names = dict.fromkeys(options.only or WORKLOADS)
+    names = dict.fromkeys(options.only or [*WORKLOADS, "idle"])
+    idles = names.pop("idle", names) is None
     sides = ["floor"] if options.floor_only else list(SIDES)
     where = report.environment(["python -m tests.benchmarks", *sys.argv[1:]])
     for name, value in where.items():
@@ -67,6 +68,9 @@ def main() -> int:
     print(f"{effort.rounds} rounds of {effort.seconds:g} s for each side\n")
     try:
         results = run([WORKLOADS[name] for name in names], sides, effort)
+        if idles:
+            lines = idle.rows(sides, min(effort.rounds, 3))
+            print("\n".join(["", *lines]), flush=True)
     except ChildFailed as failure:
         print(failure, file=sys.stderr)
         return 1

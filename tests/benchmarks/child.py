@@ -9,6 +9,7 @@ import gc
 import importlib
 import json
 import os
+import resource
 import signal
 import sys
 import time
@@ -92,6 +93,9 @@ def main(side: str, role: str, seconds: str) -> None:
     """Be one side's server or client until told to end."""
     # The kernel's alarm, because it also ends a process whose event loop is stuck.
     signal.alarm(int(seconds))
+    # A descriptor for each connection: as many as the system lets a process have.
+    _, most = resource.getrlimit(resource.RLIMIT_NOFILE)
+    resource.setrlimit(resource.RLIMIT_NOFILE, (most, most))
     module = importlib.import_module(SIDES[side])
     commands: dict[str, Command] = {"usage": usage, "collect": collect}
     if role == "server":

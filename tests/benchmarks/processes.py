@@ -107,6 +107,7 @@ class Pair:
     """One side's server and client, starting; a context manager that ends both."""
 
     def __init__(self, side: str) -> None:
+        self._address = ""
         self._server = Child(side, "server")
         self._client = Child(side, "client")
 
@@ -119,9 +120,17 @@ class Pair:
 
     def open(self, connections: int) -> None:
         """Wait until both are ready, and connect them; once, before the rest."""
-        address = self._server.hello()["address"]
+        self._address = self._server.hello()["address"]
         self._client.hello()
-        self._client.ask("open", address=address, count=connections)
+        self._client.ask("open", address=self._address, count=connections)
+
+    def growth_with(self, connections: int) -> Usage:
+        """Open more connections, and tell what the server has used for them."""
+        self._server.ask("collect")
+        before = self._server.ask("usage")
+        self._client.ask("open", address=self._address, count=connections)
+        self._server.ask("collect")
+        return _growth(before, self._server.ask("usage"))
 
     def check(self) -> None:
         """See that values come back unchanged."""

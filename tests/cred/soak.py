@@ -1,7 +1,7 @@
 """Clients that log in at once, again and again, beside one that only calls.
 
-``python -m tests.cred.soak [CLIENTS [SECONDS]]`` does it with the server in a process of
-its own; the suite does it for two seconds, in one process.
+``python -m tests.cred.soak [CLIENTS [SECONDS]]`` does it with the server in a process
+of its own; the suite does it for two seconds, in one process.
 """
 
 from __future__ import annotations

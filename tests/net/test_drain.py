@@ -261,6 +261,27 @@ def test_calls_that_wait_for_room_are_refused_when_it_drains(pair: Pair) -> None
     assert root.started == [1]
 
 
+def test_a_client_that_connects_again_waits_for_the_next_server(serve: Serve) -> None:
+    root = Holding()
+    server = serve(root)
+    with pb.connect(server.address, reconnect=True) as client:
+        held = root_of(client).callRemote("hold", 1)
+        eventually(lambda: root.started)
+        stopped = gevent.spawn(server.stop)
+        eventually(lambda: client.draining)
+
+        promise = client.getRootObject()
+        settle()
+        assert not promise.ready()
+        root.go.set()
+        assert held.get(timeout=5) == 1
+        stopped.get(timeout=5)
+        serve(Doing(lambda: "next"), server.address)
+
+        assert promise.get(timeout=5).callRemote("do").get(timeout=5) == "next"
+        assert not client.draining
+
+
 # -- peers that do not keep the rules
 
 
