@@ -10,6 +10,7 @@ from __future__ import annotations
 import logging
 from collections.abc import Callable
 from contextlib import AbstractContextManager
+from functools import lru_cache
 from time import monotonic
 from typing import Any
 from weakref import WeakSet
@@ -31,7 +32,14 @@ from geopb.cred.portal import Portal
 from geopb.cred.scram import ServerExchange, end_point
 from geopb.cred.session import Held, Session
 from geopb.cred.throttle import MAX_FAILURES, address_key, delay_of
-from geopb.cred.verifiers import Malformed, NoBinding, derive, library, read_verifier
+from geopb.cred.verifiers import (
+    Malformed,
+    NoBinding,
+    Verifier,
+    derive,
+    library,
+    read_verifier,
+)
 from geopb.errors import Cancelled, DeadlineExceeded, Error, UnauthorizedLogin
 from geopb.failure import format_traceback
 from geopb.flavors.referenceable import Referenceable, find_method
@@ -302,7 +310,7 @@ class Proof(UsernamePassword):
     def checkPassword(self, plain: str) -> bool:
         """Whether the client has proved to know this password; blocks."""
         salt, iterations = self._exchange.salt, self._exchange.iterations
-        return self.checkVerifier(str(derive(plain, salt, iterations)))
+        return self.checkVerifier(str(_derive_once(plain, salt, iterations)))
 
     def checkVerifier(self, verifier: str) -> bool:
         """Whether the client has proved to know the password of this verifier."""
@@ -310,6 +318,16 @@ class Proof(UsernamePassword):
         if proof is not None:
             self._proved(proof)
         return proof is not None
+
+
+@lru_cache(maxsize=1024)
+def _derive_once(plain: str, salt: bytes, iterations: int) -> Verifier:
+    """Derive what a checker of plain passwords asks for again at each login.
+
+    A name has the same salt each time. That it is quicker the second time shows in no
+    answer: those to failures come after a fixed time.
+    """
+    return derive(plain, salt, iterations)
 
 
 def _shown(credentials: ClientCertificate) -> ClientCertificate:

@@ -173,10 +173,7 @@ class PBClientFactory:
 
     @property
     def avatar(self) -> Promise[Any] | None:
-        """The promise of the avatar after a reconnect; None before one.
-
-        The client holds it until the next `login` or `disconnect`.
-        """
+        """The promise of the avatar after a reconnect, held here; None before one."""
         return self._logins.repeated
 
     @property
