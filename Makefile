@@ -18,7 +18,7 @@ SHELL := /bin/sh
 BIN := $(VENV)/bin
 PIP := PIP_DISABLE_PIP_VERSION_CHECK=1 $(BIN)/python -m pip install -qq
 
-.PHONY: help demo test check fmt types docs examples bench coverage build matrix clean
+.PHONY: help demo test check fmt types docs examples bench soak coverage build matrix clean
 
 help: ## show this list
 	@awk -F ':.*## ' '/^[a-z]+:.*## / { printf "  make %-9s %s\n", $$1, $$2 }' Makefile
@@ -54,6 +54,9 @@ examples: $(VENV)/.test ## run each example and compare what it prints
 
 bench: $(VENV)/.test ## measure
 	@$(BIN)/python -m tests.benchmarks $(ARGS)
+
+soak: $(VENV)/.test ## use it for some minutes and look for what grows
+	@$(BIN)/python -m tests.soak
 
 coverage: $(VENV)/.test ## the test suite, and which lines it ran
 	@$(BIN)/python -m coverage run -m pytest $(ARGS)

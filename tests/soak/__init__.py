@@ -1,0 +1,1 @@
+"""Doing the same thing very often, and looking for what has grown."""
