@@ -16,7 +16,7 @@ from geopb.errors import Error, InsecureJelly, LimitExceeded, ProtocolError
 from geopb.jelly.decode import Finder, Unjellier
 from geopb.jelly.draft import Draft
 from geopb.jelly.finish import Unfinished
-from geopb.jelly.readers import Readers
+from geopb.jelly.readers import NOBODY, Readers
 from geopb.limits import Limits
 from geopb.wire.codec import DecodeRefused
 from geopb.wire.framing import ChunkPart, FrameReader
@@ -112,6 +112,8 @@ class Intake:
             self._imports.refuse()
             return self._salvage(reader, body, error)
         finally:
+            # What waits for the next message keeps no connection alive.
+            reader.finder = NOBODY
             idle.append(reader)
         if not message:
             raise ProtocolError("a message that is an empty array")

@@ -10,7 +10,9 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from functools import partial
+from types import MethodType
 from typing import Any, Protocol
+from weakref import proxy
 
 from geopb.errors import LimitExceeded
 from geopb.jelly import tags
@@ -150,26 +152,29 @@ class Unjellier:
         return Salvaged(head, theirs, bulk)
 
     def _readers(self) -> dict[int, TagReader]:
+        # Weakly: the decoder, which has these, is not looked into by the collector, so
+        # that a cycle through it would never be freed.
+        cls, this = type(self), proxy(self)
         readers: dict[int, TagReader] = {
             scalar.tag: partial(_read_scalar, scalar.read, self._limits)
             for scalar in SCALARS.values()
         }
-        readers[tags.POSITIVE_BIGNUM] = self._positive
-        readers[tags.NEGATIVE_BIGNUM] = self._negative
-        readers[tags.MINE] = self._mine
-        readers[tags.YOURS] = self._yours
-        readers[tags.TUPLE] = self._tuple
-        readers[tags.SET] = self._set
-        readers[tags.FROZENSET] = self._frozenset
-        readers[tags.MAP] = self._map
+        readers[tags.POSITIVE_BIGNUM] = MethodType(cls._positive, this)
+        readers[tags.NEGATIVE_BIGNUM] = MethodType(cls._negative, this)
+        readers[tags.MINE] = MethodType(cls._mine, this)
+        readers[tags.YOURS] = MethodType(cls._yours, this)
+        readers[tags.TUPLE] = MethodType(cls._tuple, this)
+        readers[tags.SET] = MethodType(cls._set, this)
+        readers[tags.FROZENSET] = MethodType(cls._frozenset, this)
+        readers[tags.MAP] = MethodType(cls._map, this)
         readers[tags.BYTEARRAY] = _bytearray
-        readers[tags.DEFINE] = self._define
-        readers[tags.AGAIN] = self._once_more
-        readers[tags.BULK] = self._bulk
+        readers[tags.DEFINE] = MethodType(cls._define, this)
+        readers[tags.AGAIN] = MethodType(cls._once_more, this)
+        readers[tags.BULK] = MethodType(cls._bulk, this)
         readers[tags.COPY] = self._copies.read_copy
         readers[tags.COPIES] = self._copies.read_copies
         readers[tags.ENUM] = self._copies.read_enum
-        readers[tags.CACHE] = self._cache
+        readers[tags.CACHE] = MethodType(cls._cache, this)
         readers.update(self._arrays.readers())
         return readers
 

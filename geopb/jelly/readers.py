@@ -8,10 +8,14 @@ broker's intake.
 from __future__ import annotations
 
 from collections.abc import Callable
+from typing import Any
 
 from geopb.jelly.decode import Finder, Unjellier
 from geopb.jelly.registry import ClassRegistry
 from geopb.limits import Limits
+
+#: The finder of a decoder that is not in use.
+NOBODY: Any = None
 
 
 class Readers:

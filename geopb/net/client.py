@@ -167,7 +167,7 @@ class PBClientFactory:
             login.set_exception(unreachable)
         else:
             connection = self._connection
-            up = connection is not None and connection.is_up()
+            up = connection is not None and connection.takes()
             self._logins.begin(login, connection if up else None)
         return login
 

@@ -1,5 +1,7 @@
 from __future__ import annotations
 
+import gc
+import weakref
 from time import thread_time
 from typing import Any
 
@@ -8,6 +10,7 @@ import pytest
 from geopb.errors import InsecureJelly, LimitExceeded
 from geopb.jelly import tags
 from geopb.jelly.decode import Unjellier
+from geopb.jelly.readers import NOBODY
 from geopb.jelly.registry import ClassRegistry
 from geopb.limits import Limits
 from geopb.wire.codec import DecodeRefused
@@ -558,3 +561,14 @@ def test_any_depth_that_may_be_chosen_works(depth: int) -> None:
     read(content, limits)
     sent(nested(depth, tuple), limits)
     sent(nested(depth, dict), limits)
+
+
+def test_a_decoder_is_freed_with_its_last_reference() -> None:
+    """Its tags do not keep it: the collector cannot look into cbor2's decoder."""
+    reader = Unjellier(NOBODY, Limits(), thread_time, ClassRegistry())
+    freed = weakref.ref(reader)
+
+    del reader
+    gc.collect()
+
+    assert freed() is None

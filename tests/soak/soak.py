@@ -11,6 +11,7 @@ import os
 import tracemalloc
 from collections.abc import Callable
 from dataclasses import dataclass
+from typing import Any
 
 import gevent
 from gevent import Greenlet
@@ -66,7 +67,7 @@ class Two(pb.Referenceable):
 class Root(pb.Root):
     """What the server offers."""
 
-    def remote_getTwo(self) -> Two:  # noqa: N802 (the how-to's name)
+    def remote_getTwo(self) -> Two:
         """Return a new object."""
         return Two()
 
@@ -80,8 +81,13 @@ class Root(pb.Root):
 
 
 def connect_call_disconnect(server: pb.PBServer) -> None:
-    """Have a client come, call and go."""
-    with pb.connect(server.address) as client:
+    """Have a client come, call and go, and one that knows classes of its own."""
+    for options in ({}, {"registry": pb.ClassRegistry()}):
+        _come_and_go(server, options)
+
+
+def _come_and_go(server: pb.PBServer, options: dict[str, Any]) -> None:
+    with pb.connect(server.address, **options) as client:
         root = client.getRootObject().get(timeout=10)
         assert root.callRemote("echo", 1).get(timeout=10) == 1
 
@@ -120,7 +126,10 @@ def growth_of(times: int, act: Callable[[], object]) -> Held:
 
 
 def soak(cycles: int, pairs: int, cancels: int) -> dict[str, tuple[int, Held]]:
-    """Do all of it; return how often each was done, and what has grown."""
+    """Do all of it; return how often each was done, and what has grown.
+
+    Each of the `cycles` is two connections.
+    """
     with pb.serve(Root(), "127.0.0.1:0") as server:
         found = {
             "connections": (
