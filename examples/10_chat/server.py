@@ -84,8 +84,9 @@ def certificates(folder):
 def main(address="127.0.0.1:8810", folder="."):
     portal = pb.Portal(Chat(), [pb.InMemoryUsernamePasswordDatabaseDontUse(**USERS)])
     with pb.serve(portal, address, ssl_context=certificates(Path(folder))) as server:
-        for number in (signal.SIGINT, signal.SIGTERM):
-            gevent.signal_handler(number, server.stop, 0)
+        gevent.signal_handler(signal.SIGINT, server.stop, 0)
+        # Lets the calls that run finish, for up to ten seconds.
+        gevent.signal_handler(signal.SIGTERM, server.stop, 10)
         print("listening on", server.address, flush=True)
         server.serve_forever()
 

@@ -68,8 +68,9 @@ def work(table, server):
 def main(address="127.0.0.1:8800"):
     table = Table(Worker("ada"), Worker("bob"))
     with pb.serve(Office(table), address) as server:
-        for number in (signal.SIGINT, signal.SIGTERM):
-            gevent.signal_handler(number, server.stop, 0)
+        gevent.signal_handler(signal.SIGINT, server.stop, 0)
+        # Lets the calls that run finish, for up to ten seconds.
+        gevent.signal_handler(signal.SIGTERM, server.stop, 10)
         gevent.spawn(work, table, server)
         print("listening on", server.address, flush=True)
         server.serve_forever()

@@ -19,6 +19,7 @@ TESTING = ROOT / "docs" / "testing.md"
 RECONNECTING = ROOT / "docs" / "reconnecting.md"
 OPTIONS = ROOT / "docs" / "options.md"
 PASSING = ROOT / "docs" / "passing-complex-types.md"
+TIME = ROOT / "docs" / "time-and-loss.md"
 TLS = ROOT / "docs" / "tls.md"
 LOGGING_IN = ROOT / "docs" / "logging-in.md"
 SECURITY = ROOT / "docs" / "security.md"
@@ -64,6 +65,7 @@ def test_the_readme_opens_with_the_two_commands() -> None:
         RECONNECTING,
         OPTIONS,
         PASSING,
+        TIME,
         TLS,
         LOGGING_IN,
         SECURITY,
@@ -81,6 +83,7 @@ def test_the_files_that_a_page_links_to_exist(page: Path) -> None:
         TUTORIAL,
         PASSING,
         TESTING,
+        TIME,
         TLS,
         pytest.param(LOGGING_IN, marks=pytest.mark.slow),
         pytest.param(RECONNECTING, marks=pytest.mark.slow),

@@ -15,7 +15,7 @@ from geopb.testing import Pair as InMemory
 from geopb.testing import settle
 from tests.conftest import Pair
 from tests.net.roots import Doing, Holding, root_of
-from tests.support import client_connection, eventually, turns
+from tests.support import client_connection, eventually, server_connection, turns
 
 LinkedPair = Callable[..., InMemory]
 
@@ -171,6 +171,30 @@ def test_mutual_nested_calls_do_not_deadlock_on_the_limit(
     assert {each.value for each in running} <= {whole, "refused"}
     # And when the rush is over there is room again.
     assert far.callRemote("nest", Mutual(), 1, 1).get(timeout=5) == 2
+
+
+@pytest.mark.slow
+def test_1000_chains_to_and_fro_at_the_limit_all_end(pair: Pair) -> None:
+    """A calls B, B calls A, A calls B: each at the limit of both."""
+    server, client = pair(MutualRoot(), max_pending_calls=50)
+    far = root_of(client).callRemote("mutual").get(timeout=5)
+    ended: list[Any] = []
+
+    def chain() -> None:
+        try:
+            ended.append(far.callRemote("nest", Mutual(), 3, 1).get(timeout=30))
+        except pb.LimitExceeded:
+            ended.append("refused")
+
+    running = [gevent.spawn(chain) for _ in range(1000)]
+    gevent.joinall(running, timeout=30, raise_error=True)
+
+    assert len(ended) == 1000
+    assert set(ended) <= {4, "refused"}
+    assert ended.count(4) > 0
+    for connection in (server_connection(server), client_connection(client)):
+        eventually(lambda connection=connection: not connection.service.running)
+        assert not connection.broker.questions
 
 
 def test_a_nested_call_is_sent_though_the_limit_is_reached(pair: Pair) -> None:

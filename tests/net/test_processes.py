@@ -11,6 +11,7 @@ from contextlib import contextmanager
 from pathlib import Path
 from time import monotonic
 
+import gevent
 import pytest
 
 import geopb as pb
@@ -93,6 +94,41 @@ def test_a_server_that_is_killed_fails_what_is_pending() -> None:
         with pytest.raises(pb.DeadReferenceError):
             root.callRemote("echo")
         eventually(lambda: gone)
+
+
+@pytest.mark.slow
+def test_a_server_that_is_killed_under_load_fails_every_call_of_every_client() -> None:
+    """Within a second, those that carry bulk included."""
+    with Program(*script(SERVER)) as program:
+        address = program.address()
+        clients = [pb.connect(address) for _ in range(20)]
+        failed: list[type] = []
+
+        def work(root: pb.RemoteReference, number: int) -> None:
+            data = bytes(100_000) if number % 5 == 0 else b"x"
+            try:
+                while True:
+                    root.callRemote("echo", data).get()
+            except Exception as error:
+                failed.append(type(error))
+
+        try:
+            roots = [root_of(client) for client in clients]
+            working = [
+                gevent.spawn(work, root, n) for root in roots for n in range(100)
+            ]
+            gevent.sleep(0.3)
+            assert not failed
+
+            program.send(signal.SIGKILL)
+
+            with gevent.Timeout(1):
+                gevent.joinall(working)
+            assert len(failed) == 2000
+            assert set(failed) <= {pb.PBConnectionLost, pb.DeadReferenceError}
+        finally:
+            for client in clients:
+                client.disconnect()
 
 
 def test_a_client_that_is_killed_leaves_nothing_on_the_server(pair: Pair) -> None:
