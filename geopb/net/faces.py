@@ -89,10 +89,6 @@ class Faces:
 
     # -- its client's ------------------------------------------------------------------
 
-    def is_up(self) -> bool:
-        """Whether the peer's hello is in, and the connection has not ended."""
-        return self.lost is None and self.up.successful()
-
     def takes(self) -> bool:
         """Whether it takes new calls: it is up and not over."""
         return self.up.successful() and not self.is_over()
