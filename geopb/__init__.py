@@ -45,11 +45,13 @@ from geopb.failure import CopiedFailure, Failure
 from geopb.flavors.cacheable import Cacheable, RemoteCache
 from geopb.flavors.copyable import Copyable, RemoteCopy, copyable
 from geopb.flavors.referenceable import Referenceable, Root
+from geopb.flavors.streamed import stream, stream_file
 from geopb.flavors.viewable import AsReferenceable, Avatar, Viewable, ViewPoint
 from geopb.jelly.registry import ClassRegistry, setUnjellyableForClass
 from geopb.limits import Limits
 from geopb.net.client import PBClientFactory, connect
 from geopb.net.contexts import tls_client_context, tls_server_context
+from geopb.net.iterator import RemoteIterator
 from geopb.net.server import PBServer, PBServerFactory, serve
 
 # WHEN is the answer there?
@@ -95,6 +97,7 @@ __all__ = [
     "RemoteCache",
     "RemoteCopy",
     "RemoteError",
+    "RemoteIterator",
     "RemoteMethod",
     "RemoteReference",
     "Root",
@@ -114,6 +117,8 @@ __all__ = [
     "serve",
     "shielded",
     "setUnjellyableForClass",
+    "stream",
+    "stream_file",
     "succeed",
     "tls_client_context",
     "tls_server_context",

@@ -65,7 +65,8 @@ class Answering:
             LimitExceeded: The peer makes them and takes no answers: end it.
         """
         limit = _UNREAD_REFUSALS * self._limits.max_unsent_bytes
-        unsent = self._post.outbox.unsent
+        # Bulk that the peer has asked for is no sign of that.
+        unsent = self._post.outbox.frames_size
         if unsent > limit:
             raise over_limit("max_unsent_bytes", limit, "answers", unsent)
         if question is not None:

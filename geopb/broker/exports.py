@@ -14,10 +14,14 @@ from geopb.errors import ProtocolError, over_limit
 
 
 class Feed(Protocol):
-    """What keeps a peer's copy of an exported object current: see `observers`."""
+    """What feeds the peer: a copy of an exported object (`observers`), or a stream."""
+
+    @property
+    def called(self) -> bool:
+        """Whether the peer may call the object."""
 
     def released(self, left: int) -> None:
-        """The peer has dropped its copy; `left` more references are on the way."""
+        """The peer has dropped it; `left` more references are on the way."""
 
 
 class _Export:
@@ -83,6 +87,13 @@ class Exports:
         self._by_id[number].count += 1
         return number
 
+    def export_stream(self, producer: Feed, max_references: int) -> int:
+        """Count the one reference to a stream; return its id. It has no home."""
+        number = self._add(id(producer), producer, None, max_references)
+        entry = self._by_id[number]
+        entry.feed, entry.count = producer, 1
+        return number
+
     def _add(
         self, key: Hashable, target: object, home: object, max_references: int
     ) -> int:
@@ -136,8 +147,10 @@ class Exports:
         if number == 0:
             return self._lobby
         entry = self._by_id.get(number)
-        # What is fed to the peer is no object to call.
-        return None if entry is None or entry.feed is not None else entry.target
+        if entry is None:
+            return None
+        # A cache's object, which is fed to the peer, is no object to call.
+        return entry.target if entry.feed is None or entry.feed.called else None
 
     def find_home(self, number: int) -> object | None:
         """Return what the peer sends home under that id; None if there is nothing."""

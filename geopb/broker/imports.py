@@ -51,6 +51,17 @@ class Imports:
             raise DecodeRefused(f"reference {number} is a cache")
         return held
 
+    def find_new(self, number: int) -> RemoteReference:
+        """Return the reference to an object that the peer may give once, a stream.
+
+        Raises:
+            LimitExceeded: The table would be over full.
+            DecodeRefused: It has been given before.
+        """
+        if number in self._by_id or number in self._fresh:
+            raise DecodeRefused(f"reference {number} is known already")
+        return self.find(number)
+
     def find_cache(
         self, number: int, cls: type, *, with_state: bool
     ) -> tuple[object, CacheEntry]:

@@ -7,12 +7,19 @@ Called by the broker alone.
 
 from __future__ import annotations
 
+from io import BytesIO
+
 from geopb.errors import ProtocolError, over_limit
+from geopb.jelly import tags
 from geopb.jelly.finish import Unfinished
 from geopb.jelly.slots import BulkSlot
 from geopb.limits import MAX_BULK
 from geopb.wire.codec import DecodeRefused
 from geopb.wire.messages import CALL
+
+#: From here on what arrives is put together at once: joining it all in the end takes
+#: its memory twice, and holds up everything else for as long as a second.
+_GATHERED_BYTES = 1024 * 1024
 
 
 class Waiting:
@@ -51,7 +58,7 @@ class Waiting:
 class _Assembly:
     """The pieces of one bulk."""
 
-    __slots__ = ("left", "pieces", "slot", "small", "waiting")
+    __slots__ = ("_gathered", "left", "pieces", "slot", "small", "waiting")
 
     def __init__(self, length: int, slot: BulkSlot | None, waiting: Waiting | None):
         self.left = length
@@ -60,10 +67,20 @@ class _Assembly:
         self.pieces: list[memoryview | bytearray] = []
         #: Where small pieces are collected: the last of `pieces`, or None.
         self.small: bytearray | None = None
+        #: Where the pieces of a large one are put together.
+        self._gathered: BytesIO | bytearray | None = None
+        if waiting is not None and slot is not None and length >= _GATHERED_BYTES:
+            is_bytearray = slot.kind == tags.BULK_BYTEARRAY
+            self._gathered = bytearray() if is_bytearray else BytesIO()
 
     def add(self, part: memoryview) -> None:
         """Keep a part. It is a view of what was read at once, which it keeps alive."""
-        if len(part) * 2 >= len(part.obj):  # type: ignore[arg-type]
+        if self._gathered is not None:
+            if isinstance(self._gathered, bytearray):
+                self._gathered += part
+            else:
+                self._gathered.write(part)
+        elif len(part) * 2 >= len(part.obj):  # type: ignore[arg-type]
             self.pieces.append(part)
             self.small = None
         else:
@@ -73,6 +90,15 @@ class _Assembly:
                 self.small = bytearray()
                 self.pieces.append(self.small)
             self.small += part
+
+    def whole(self) -> list[memoryview | bytearray | bytes]:
+        """Return all pieces, once."""
+        if self._gathered is None:
+            return [*self.pieces]
+        if isinstance(self._gathered, bytearray):
+            return [self._gathered]
+        # The buffer itself, not a copy.
+        return [self._gathered.getvalue()]
 
 
 class Inbox:
@@ -171,7 +197,7 @@ class Inbox:
         if waiting is None or slot is None:
             return None
         try:
-            slot.fill(assembly.pieces)
+            slot.fill(assembly.whole())
         except DecodeRefused as error:
             waiting.refusal = error
         waiting.missing -= 1

@@ -22,6 +22,7 @@ from geopb.failure.fresh import arguments, told_attributes
 from geopb.flavors.cacheable import Cacheable, RemoteCache
 from geopb.flavors.copyable import Copyable
 from geopb.flavors.referenceable import Referenceable
+from geopb.flavors.streamed import Stream, as_stream
 from geopb.flavors.viewable import AvatarReference, Viewable, ViewPoint
 from geopb.jelly import tags
 from geopb.jelly.finish import Step
@@ -94,6 +95,8 @@ class Objects:
                 lambda: ViewPoint(perspective, value),
                 self._max_exports,
             )
+        elif (stream := as_stream(value)) is not None:
+            return self._streamed(stream, packing)
         else:
             return None
         packing.exported.append(number)
@@ -123,6 +126,18 @@ class Objects:
         """Allot an id for bulk bytes."""
         self._bulk_ids += 1
         return self._bulk_ids
+
+    def _streamed(self, stream: Stream, packing: Packing) -> CBORTag:
+        stream.give()
+        producer = self._line.producer(stream, self._perspective(packing))
+        try:
+            number = self._exports.export_stream(producer, self._max_exports)
+        except BaseException:
+            stream.take_back()
+            raise
+        packing.exported.append(number)
+        packing.begun.append((producer, number))
+        return CBORTag(tags.STREAM, [number])
 
     def _cached(self, value: Cacheable, packing: Packing) -> State | CBORTag:
         perspective = self._perspective(packing)
@@ -158,6 +173,12 @@ class Objects:
         if not messages.is_id(number):
             raise DecodeRefused(f"reference {number} is no id")
         return self._imports.find(number)
+
+    def found_stream(self, number: int) -> object:
+        """Return what iterates a stream of the peer's."""
+        if not messages.is_id(number):
+            raise DecodeRefused(f"stream {number} is no id")
+        return self._line.iterator(self._imports.find_new(number))
 
     def found_cache(
         self, number: int, cls: type, state: list[object]

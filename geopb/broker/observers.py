@@ -33,6 +33,9 @@ class _State(Enum):
 class Feed:
     """Keeps one peer's copy of one object current."""
 
+    #: The peer does not call the object, it is told its changes.
+    called = False
+
     def __init__(
         self, feeds: Feeds, cacheable: Cacheable, number: int, perspective: Any
     ) -> None:

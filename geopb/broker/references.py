@@ -23,6 +23,7 @@ from weakref import ref
 
 from geopb.broker.calls import checked_seconds
 from geopb.flavors.referenceable import method_name
+from geopb.flavors.streamed import Producing, Stream
 
 P = ParamSpec("P")
 T = TypeVar("T")
@@ -72,6 +73,12 @@ class Line(Protocol):
 
     def resume(self, entry: Any) -> None:
         """Let a cache's updates run: its state has been taken."""
+
+    def producer(self, stream: Stream, perspective: Any) -> Producing:
+        """Return what makes a stream's items for the peer."""
+
+    def iterator(self, reference: RemoteReference) -> Any:
+        """Return what iterates the peer's stream."""
 
     def watch(self, reference: RemoteReference, callback: DisconnectCallback) -> None:
         """Have `callback` called with `reference` when the connection has ended."""

@@ -11,6 +11,7 @@ import gc
 from collections.abc import Collection, Iterable
 from sys import getrefcount
 from types import NoneType
+from typing import Any
 
 from geopb.errors import over_limit
 
@@ -19,6 +20,8 @@ BULK_BYTES = 32 * 1024
 #: A text or bytes this short may stand in a message of a few values unmeasured: eight
 #: texts of four-byte characters stay below the least size limit, 16 KiB.
 _SHORT = 400
+#: What passes while bulk waits, about.
+_SMALL_BYTES = 16 * 1024
 #: As many values as `few_scalars` looks at.
 _FEW = 8
 _INT64 = 2**63
@@ -54,6 +57,30 @@ def few_scalars(values: Collection[object]) -> bool:
         elif kind is not float and kind is not bool and kind is not NoneType:
             return False
     return True
+
+
+def is_small(values: object) -> bool:
+    """Whether `values` surely cross without bulk, in a message of some KiB.
+
+    For who waits while large ones are sent: a no is never wrong.
+    """
+    waiting = [values]
+    left = _SMALL_BYTES
+    while waiting and left > 0:
+        value: Any = waiting.pop()
+        kind = type(value)
+        left -= 8
+        if kind is str or kind is bytes:
+            left -= len(value)
+        elif kind is list or kind is tuple or kind is dict:
+            if len(value) > left:
+                return False
+            waiting.extend(value)
+            if kind is dict:
+                waiting.extend(value.values())
+        elif kind not in _PLAIN:
+            return False
+    return left > 0
 
 
 def plain_tree(values: Iterable[object], max_depth: int, max_items: int) -> bool:

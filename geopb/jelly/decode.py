@@ -46,6 +46,13 @@ class Finder(Protocol):
         Raises LimitExceeded when the table is full.
         """
 
+    def found_stream(self, number: int) -> object:
+        """Return what iterates a stream of the peer's, not counted yet.
+
+        Raises LimitExceeded when the table is full, DecodeRefused for one that came
+        before.
+        """
+
     def found_cache(
         self, number: int, cls: type, state: list[object]
     ) -> tuple[object, Step | None]:
@@ -143,6 +150,7 @@ class Unjellier:
         readers: dict[int, TagReader] = {
             tags.MINE: mine,
             tags.CACHE: cached,
+            tags.STREAM: cached,
             tags.BULK: chunked,
         }
         deep = _LEVELS_EACH * self._limits.max_depth + _LEVELS_ELSE
@@ -163,6 +171,7 @@ class Unjellier:
         readers[tags.NEGATIVE_BIGNUM] = MethodType(cls._negative, this)
         readers[tags.MINE] = MethodType(cls._mine, this)
         readers[tags.YOURS] = MethodType(cls._yours, this)
+        readers[tags.STREAM] = MethodType(cls._stream, this)
         readers[tags.TUPLE] = MethodType(cls._tuple, this)
         readers[tags.SET] = MethodType(cls._set, this)
         readers[tags.FROZENSET] = MethodType(cls._frozenset, this)
@@ -194,6 +203,16 @@ class Unjellier:
         # Its hash may be users' code.
         self.draft.used = self.draft.objects = True
         return self.finder.found_ours(_integer(content))
+
+    def _stream(self, content: Any, immutable: bool) -> object:
+        fields = _list(content)
+        if len(fields) != 1:
+            raise DecodeRefused("expected a stream's id alone")
+        number = _integer(fields[0])
+        found = self.finder.found_stream(number)
+        self.draft.used = True
+        self.draft.theirs.append(number)
+        return found
 
     def _tuple(self, content: Any, immutable: bool) -> Any:
         return self.draft.make_tuple(_list(content))

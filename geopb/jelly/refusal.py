@@ -30,4 +30,6 @@ def refusal(value: object) -> str:
                 f"{name} may not cross: it is a subclass of "
                 f"{base.__name__}, which would lose its class; convert it"
             )
+    if hasattr(cls, "__next__"):
+        return f"{name} may not cross: pass pb.stream() of it, which sends its items"
     return f"{name} may not cross: pass a Referenceable, or plain values made of it"

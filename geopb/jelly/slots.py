@@ -44,7 +44,8 @@ class BulkSlot(Placeholder):
     def fill(self, pieces: Sequence[bytes | bytearray | memoryview]) -> None:
         """Set the value that the arrived bytes are. Raises DecodeRefused."""
         if self.kind == tags.BULK_BYTEARRAY:
-            self.value = bytearray().join(pieces)
+            whole = len(pieces) == 1 and isinstance(pieces[0], bytearray)
+            self.value = pieces[0] if whole else bytearray().join(pieces)
         elif self.kind == tags.BULK_BYTES:
             self.value = b"".join(pieces)
         else:

@@ -14,6 +14,7 @@ from gevent import get_hub
 
 from geopb.broker.broker import Broker
 from geopb.errors import DeadlineExceeded, DeadReferenceError, Draining
+from geopb.jelly.census import is_small
 from geopb.net.gate import Gate
 from geopb.net.service import served_here
 from geopb.promise.answer import Answer, TimedAnswer, too_late
@@ -82,7 +83,7 @@ class Caller:
     ) -> Promise[Any]:
         begun = monotonic()
         try:
-            nested = self._enter(seconds)
+            nested = self._enter(seconds, args, kwargs)
         except DeadlineExceeded as error:
             return fail(error)
         if seconds is None:
@@ -113,7 +114,7 @@ class Caller:
     ) -> None:
         """Send a call that is not answered."""
         seconds = time_left(timeout)
-        nested = self._enter(seconds)
+        nested = self._enter(seconds, args, kwargs)
         options = call_options(nested=nested, timeout=seconds)
         self._broker.call_only(target, name, args, kwargs, options)
 
@@ -123,7 +124,9 @@ class Caller:
             question, promise, late=late
         )
 
-    def _enter(self, seconds: float | None) -> bool:
+    def _enter(
+        self, seconds: float | None, args: tuple[Any, ...], kwargs: dict[str, Any]
+    ) -> bool:
         """Wait until a call may be sent; return whether it is sent as a nested one.
 
         Raises:
@@ -141,7 +144,8 @@ class Caller:
             raise too_late()
         if not self._gate.crowded():
             return serving
-        nested = self._wait_at_gate(seconds)
+        small = is_small((args, kwargs))
+        nested = self._wait_at_gate(seconds, small=small)
         if self._connection.lost is not None:
             raise self._dead()
         return self._check_draining() or nested
@@ -156,12 +160,12 @@ class Caller:
             )
         return True
 
-    def _wait_at_gate(self, seconds: float | None) -> bool:
+    def _wait_at_gate(self, seconds: float | None, *, small: bool) -> bool:
         if seconds is None:
-            return self._gate.enter()
+            return self._gate.enter(small=small)
         timer = gevent.Timeout.start_new(seconds)
         try:
-            return self._gate.enter()
+            return self._gate.enter(small=small)
         except gevent.Timeout as expired:
             if expired is not timer:
                 raise

@@ -7,23 +7,30 @@ alone; it keeps nothing itself.
 from __future__ import annotations
 
 from collections.abc import Callable
-from typing import Any
+from typing import TYPE_CHECKING, Any, cast
 
 from geopb.broker.broker import Broker
 from geopb.broker.caches import CacheEntry
 from geopb.broker.calls import IncomingCall
 from geopb.broker.references import DisconnectCallback, Import, RemoteReference
 from geopb.finalizers import FinalizerQueue
+from geopb.flavors.streamed import Stream
 from geopb.jelly.finish import Unfinished
 from geopb.net.caller import Caller
 from geopb.net.drain import Drain
 from geopb.net.gate import Gate
+from geopb.net.iterator import RemoteIterator
+from geopb.net.producer import Producer
 from geopb.net.service import Service
+from geopb.net.streams import Streams
 from geopb.net.transport import Transport
 from geopb.net.watchers import run_hook, tell
 from geopb.promise.answer import Answer
 from geopb.promise.promise import Promise
 from geopb.workers import WorkerPool
+
+if TYPE_CHECKING:
+    from geopb.net.connection import Connection
 
 
 class Faces:
@@ -78,6 +85,18 @@ class Faces:
     def cancel(self, question: int, *, late: bool) -> None:
         """Stop a call of the peer's, if it still runs; `late`: its time is over."""
         self.service.cancel(question, late=late)
+
+    def producer(self, stream: Stream, perspective: Any) -> Producer:
+        """Return what makes a stream's items for the peer."""
+        return self._streams().producer(stream, perspective)
+
+    def iterator(self, reference: RemoteReference) -> RemoteIterator:
+        """Return what iterates the peer's stream."""
+        return self._streams().iterator(reference)
+
+    def _streams(self) -> Streams:
+        # Made when needed: most connections have none.
+        return Streams(cast("Connection", self), self.broker, self._gate)
 
     def peer_drains(self) -> None:
         """The peer takes no new calls from now on."""

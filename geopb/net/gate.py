@@ -9,12 +9,13 @@ from __future__ import annotations
 
 import logging
 from collections import deque
-from typing import Any
+from collections.abc import Mapping
 
 from gevent import get_hub, getcurrent
 from gevent.hub import Waiter
 
 from geopb.broker.broker import Broker
+from geopb.jelly.census import is_small
 from geopb.workers import in_worker, worker_pool
 
 _log = logging.getLogger("geopb.connection")
@@ -23,8 +24,10 @@ _log = logging.getLogger("geopb.connection")
 _LONG_WAIT = 5.0
 
 
+#: Greenlets that wait: with little to send, and with bulk.
+_Queues = Mapping[bool, deque["Waiter[None]"]]
 #: In place of queues that are empty; never changed.
-_NONE: deque[Any] = deque(maxlen=0)
+_EMPTY: _Queues = {True: deque(maxlen=0), False: deque(maxlen=0)}
 
 
 class Gate:
@@ -52,9 +55,10 @@ class Gate:
         # Before the hello only the first questions can be asked: let them pass.
         self._room = 2**31
         self._hub = get_hub()
-        # Made when needed: nobody waits on most connections.
-        self._for_room: deque[Waiter[None]] = _NONE
-        self._for_bytes: deque[Waiter[None]] = _NONE
+        # Made when needed: nobody waits on most connections. Those that bring little
+        # need not wait for another's bulk to be sent.
+        self._for_room: _Queues = _EMPTY
+        self._for_bytes: _Queues = _EMPTY
         #: Places kept for those that were let in and have not run yet.
         self._reserved = 0
         #: Greenlets that wait, for either.
@@ -65,69 +69,99 @@ class Gate:
         """The peer's hello is in: its limit counts from now on."""
         self._room = self._broker.peer_limits.max_pending_calls
 
+    def widen(self) -> None:
+        """Take note of a question that does not count: of one that waits for items."""
+        self._room += 1
+
+    def narrow(self) -> None:
+        """It is not open any more."""
+        self._room -= 1
+
     def crowded(self) -> bool:
         """Whether a call that comes now has to wait."""
         return bool(
-            self._for_room
+            self._outbox.unsent > self._high
             or len(self._questions) + self._reserved >= self._room
-            or self._outbox.unsent > self._high
+            or self._for_room[True]
+            or self._for_room[False]
         )
 
-    def enter(self) -> bool:
+    def passes(self, values: object) -> bool:
+        """Whether values may be sent while the line is flooded: it is by bulk alone."""
+        return not self.flooded(small=True) and is_small(values)
+
+    def enter(self, *, small: bool = False) -> bool:
         """Wait for room; return whether the call goes as a nested one.
 
         One made while serving a call, or in a handler, waits only for bytes to be
-        taken: the peer's reader never stops, so they are.
+        taken: the peer's reader never stops, so they are. A `small` one does not wait
+        for bulk, which lets it pass.
         """
+        if small and self._small_may_enter():
+            return False
         if getcurrent() is self._hub:
             raise RuntimeError("a call that has to wait cannot be made in the hub")
         nested = in_worker()
         if nested:
-            self.wait_for_bytes()
+            self.wait_for_bytes(small=small)
             return len(self._questions) >= self._room
         if not self._closed:
             # In their order: one that comes later does not overtake.
             timer = self._hub.loop.timer(_LONG_WAIT)
             timer.start(worker_pool().submit_function, self._log_long_wait)
             try:
-                if self._for_room is _NONE:
-                    self._for_room = deque()
-                self._wait(self._for_room)
+                if self._for_room is _EMPTY:
+                    self._for_room = {True: deque(), False: deque()}
+                self._wait(self._for_room[small])
             finally:
                 timer.close()
         return False
 
-    def wait_for_bytes(self) -> None:
+    def _small_may_enter(self) -> bool:
+        """Whether it is another's bulk alone that crowds the line."""
+        return not (
+            self.flooded(small=True)
+            or self._for_room[True]
+            or len(self._questions) + self._reserved >= self._room
+        )
+
+    def wait_for_bytes(self, *, small: bool = False) -> None:
         """Wait until less than the high-water mark waits to be sent."""
-        while not self._closed and self.flooded():
-            if self._for_bytes is _NONE:
-                self._for_bytes = deque()
-            self._wait(self._for_bytes)
+        while not self._closed and self.flooded(small=small):
+            if self._for_bytes is _EMPTY:
+                self._for_bytes = {True: deque(), False: deque()}
+            self._wait(self._for_bytes[small])
 
     def let_in(self) -> None:
         """Wake as many as there is room for. Called when some may have come free."""
-        if not self.waited_for or self.flooded():
-            return
-        # Those that answer, or make nested calls, never wait for room.
-        self._wake(self._for_bytes, len(self._for_bytes))
-        room = self._room - len(self._questions) - self._reserved
-        # Each has its place kept until it runs.
-        self._reserved += self._wake(self._for_room, max(room, 0))
+        for small in (True, False):
+            if not self.waited_for or self.flooded(small=small):
+                return
+            # Those that answer, or make nested calls, never wait for room.
+            self._wake(self._for_bytes[small], len(self._for_bytes[small]))
+            room = self._room - len(self._questions) - self._reserved
+            # Each has its place kept until it runs.
+            self._reserved += self._wake(self._for_room[small], max(room, 0))
 
     def turn_away(self) -> None:
         """Wake all who wait for room: no new calls are taken any more."""
         # As if there was room for them: what each of them takes is given back.
-        self._reserved += self._wake(self._for_room, len(self._for_room))
+        for queue in self._for_room.values():
+            self._reserved += self._wake(queue, len(queue))
 
     def close(self) -> None:
         """Wake all: the connection has ended."""
         self._closed = True
-        self._wake(self._for_bytes, len(self._for_bytes))
-        self._wake(self._for_room, len(self._for_room))
+        for queue in (*self._for_bytes.values(), *self._for_room.values()):
+            self._wake(queue, len(queue))
 
-    def flooded(self) -> bool:
-        """Whether more waits to be sent than the high-water mark."""
-        return self._outbox.unsent > self._high
+    def flooded(self, *, small: bool = False) -> bool:
+        """Whether more waits to be sent than the high-water mark.
+
+        `small`: bulk does not count, as it lets small messages pass.
+        """
+        outbox = self._outbox
+        return (outbox.frames_size if small else outbox.unsent) > self._high
 
     def _wake(self, queue: deque[Waiter[None]], count: int) -> int:
         count = min(count, len(queue))
@@ -146,6 +180,7 @@ class Gate:
 
     def _wait(self, queue: deque[Waiter[None]]) -> None:
         waiter: Waiter[None] = Waiter(self._hub)
+        for_room = any(queue is each for each in self._for_room.values())
         queue.append(waiter)
         self.waited_for += 1
         try:
@@ -153,11 +188,11 @@ class Gate:
         except BaseException:
             if waiter in queue:
                 queue.remove(waiter)
-                self._reserved += queue is self._for_room
+                self._reserved += for_room
             # If it had been let in, the room is another's.
             self._hub.loop.run_callback(self.let_in)
             raise
         finally:
             self.waited_for -= 1
-            if queue is self._for_room and not self._closed and waiter not in queue:
+            if for_room and not self._closed and waiter not in queue:
                 self._reserved -= 1

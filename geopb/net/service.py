@@ -28,6 +28,7 @@ from geopb.flavors.referenceable import Referenceable
 from geopb.jelly.finish import Unfinished
 from geopb.net.gate import Gate
 from geopb.net.options import Options
+from geopb.net.producer import Producer
 from geopb.net.running import Running
 from geopb.net.updates import Updates
 from geopb.promise.deadline import until
@@ -97,6 +98,10 @@ class Service:
         Raises:
             LimitExceeded: Too many one-way calls are held.
         """
+        if type(call.target) is Producer:
+            # It waits for items, perhaps long, and takes no place among those that run.
+            call.target.fetch(call)
+            return
         if self.refuses and not nested:
             draining = Draining("the peer is shutting down and takes no new calls")
             self._broker.refuse(call.question, draining)
@@ -223,7 +228,8 @@ class Service:
             self._answer(call, value, Context())
 
     def _answer(self, call: IncomingCall, value: Any, context: Context) -> None:
-        interruption = self._wait_for_bytes() if self._gate.flooded() else None
+        flooded = self._gate.flooded() and not self._gate.passes((value,))
+        interruption = self._wait_for_bytes() if flooded else None
         try:
             # Copies among the value are asked for their state: that is users' code.
             context.run(self._broker.answer, call, value)
@@ -239,7 +245,7 @@ class Service:
     def _answer_failure(
         self, call: IncomingCall, error: BaseException, trace: str | None = None
     ) -> None:
-        interruption = self._wait_for_bytes()
+        interruption = self._wait_for_bytes(small=True)
         unexpected = not issubclass(type(error), Error) and not _is_misfit(error)
         if trace is None and (unexpected or self._options.unsafe_tracebacks):
             trace = format_traceback(error)
@@ -261,13 +267,13 @@ class Service:
             traceback.print_exc()
         _pass_on(interruption)
 
-    def _wait_for_bytes(self) -> BaseException | None:
+    def _wait_for_bytes(self, *, small: bool = False) -> BaseException | None:
         """Wait while too much is unsent; return what interrupted that.
 
         A late timeout of the method's, or a kill, must not cost the peer its answer.
         """
         try:
-            self._gate.wait_for_bytes()
+            self._gate.wait_for_bytes(small=small)
         except BaseException as interruption:
             return interruption
         return None

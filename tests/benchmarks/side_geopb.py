@@ -4,13 +4,16 @@ Owns nothing clever: a ``Root`` with one method, and a client that calls it with
 the default options. Methods for later workloads go here.
 """
 
+from collections.abc import Iterator
+from contextlib import AbstractContextManager, nullcontext
 from dataclasses import dataclass
+from io import BytesIO
 from typing import Any
 
 from gevent.event import Event
 
 import geopb as pb
-from tests.benchmarks.workloads import DICTS
+from tests.benchmarks.workloads import DICTS, FILE, ITEMS
 
 
 @pb.copyable
@@ -83,6 +86,22 @@ class Echoer(pb.Root):
         """Return the argument."""
         return value
 
+    def remote_stream(self) -> Iterator[Any]:
+        """Make the items one by one."""
+        yield from ITEMS
+
+    def remote_list(self) -> list[Any]:
+        """Return the same items."""
+        return list(ITEMS)
+
+    def remote_size(self, value: bytes) -> int:
+        """Take large bytes."""
+        return len(value)
+
+    def remote_receive(self, pieces: Iterator[bytes]) -> int:
+        """Take them piece by piece."""
+        return sum(map(len, pieces))
+
     def remote_watch(self) -> Ticker:
         """Return what ticks."""
         return self._ticker
@@ -123,6 +142,19 @@ class Connection:
         """Make all calls, then take the answers."""
         promises = [self.root.callRemote("echo", value) for value in values]
         return [promise.get() for promise in promises]
+
+    def take_items(self) -> int:
+        """Have items made and take them one by one; return how many."""
+        return sum(1 for _ in self.root.callRemote("stream").get())
+
+    def send_file(self) -> int:
+        """Send a file piece by piece; return its size there."""
+        pieces = pb.stream_file(BytesIO(FILE))
+        return int(self.root.callRemote("receive", pieces).get())
+
+    def transferring(self) -> AbstractContextManager[None]:
+        """Send nothing beside the calls."""
+        return nullcontext()
 
     def records(self) -> list[Any]:
         """Return what ``copies`` sends."""

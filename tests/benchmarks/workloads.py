@@ -18,6 +18,8 @@ SIDES = {
     "dicts": "tests.benchmarks.side_dicts",
     "geopb": "tests.benchmarks.side_geopb",
     "tls": "tests.benchmarks.side_tls",
+    "whole": "tests.benchmarks.side_whole",
+    "beside": "tests.benchmarks.side_beside",
 }
 
 TEXT = "hello network"
@@ -30,6 +32,9 @@ DICTS = [
     for n in range(1000)
 ]
 MEBIBYTE = bytes(range(256)) * 4096
+ITEMS = DICTS * 10
+#: As much as one message may carry, with some left for the rest of it.
+FILE = MEBIBYTE * 60
 
 
 class Connection(Protocol):
@@ -142,6 +147,26 @@ def caches(connections: Sequence[Any], steps: int) -> None:
             connection.wait_for_ticks()
 
 
+def items(connections: Sequence[Any], steps: int) -> None:
+    """Ten thousand small dicts, one by one, or as a list."""
+    for _ in range(steps):
+        if connections[0].take_items() != len(ITEMS):
+            raise RuntimeError("items are missing")
+
+
+def file(connections: Sequence[Any], steps: int) -> None:
+    """Sixty mebibytes, piece by piece, or at once."""
+    for _ in range(steps):
+        if connections[0].send_file() != len(FILE):
+            raise RuntimeError("bytes are missing")
+
+
+def beside(connections: Sequence[Any], steps: int) -> None:
+    """One short text at a time, beside large bytes or without."""
+    with connections[0].transferring():
+        _repeat(connections[0], TEXT, steps)
+
+
 WORKLOADS = {
     workload.name: workload
     for workload in (
@@ -166,6 +191,16 @@ WORKLOADS = {
             sides=("geopb",),
             unit="updates/s",
         ),
+        Workload(
+            "items",
+            items,
+            calls=len(ITEMS),
+            sides=("whole", "geopb"),
+            unit="items/s",
+        ),
+        Workload("file", file, calls=60, sides=("whole", "geopb"), unit="MiB/s"),
+        # What large bytes on the same connection cost small calls.
+        Workload("beside", beside, sides=("geopb", "beside")),
         # What TLS costs: against the same without it.
         Workload("tls", sequential, target=0.8, sides=("geopb", "tls")),
         Workload("tls mebibyte", mebibyte, sides=("geopb", "tls")),

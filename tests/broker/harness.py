@@ -26,6 +26,7 @@ from geopb.broker.state import State
 from geopb.errors import LimitExceeded, PBConnectionLost, ProtocolError
 from geopb.failure import Failure
 from geopb.flavors.referenceable import Referenceable
+from geopb.flavors.streamed import Stream
 from geopb.jelly.finish import Unfinished
 from geopb.jelly.readers import Readers
 from geopb.jelly.registry import ClassRegistry
@@ -136,6 +137,36 @@ class Thing(Referenceable):
     def remote_ask(self, *args: Any) -> Any:
         self.calls += 1
         return self.answer
+
+
+class Produced(Referenceable):
+    """Stands for what makes a stream's items; remembers what it was told."""
+
+    called = True
+
+    def __init__(self, stream: Stream) -> None:
+        self.stream = stream
+        self.told: list[str] = []
+
+    def sent(self) -> None:
+        """The stream is on its way."""
+        self.told.append("sent")
+
+    def failed(self, *, named: bool) -> None:
+        """It was not sent after all."""
+        self.told.append("failed")
+        self.stream.take_back()
+
+    def released(self, left: int) -> None:
+        """The peer does not read it any more."""
+        self.told.append(f"released, {left} left")
+
+
+class Iterated:
+    """Stands for what iterates a stream of the peer's."""
+
+    def __init__(self, reference: RemoteReference) -> None:
+        self.reference = reference
 
 
 class Side:
@@ -258,6 +289,14 @@ class Side:
         """Let a cache's updates run."""
         entry.held = False
         self._run_next_update(entry)
+
+    def producer(self, stream: Stream, perspective: Any) -> Produced:
+        """Take a stream over."""
+        return Produced(stream)
+
+    def iterator(self, reference: RemoteReference) -> Iterated:
+        """Stand for what iterates the peer's stream."""
+        return Iterated(reference)
 
     def watch(self, reference: RemoteReference, callback: Any) -> None:
         """Keep a disconnect callback."""

@@ -1,5 +1,6 @@
 from __future__ import annotations
 
+import tracemalloc
 from typing import Any
 
 import pytest
@@ -173,3 +174,39 @@ def test_a_cleared_inbox_is_empty() -> None:
 
     assert len(inbox) == 0
     inbox.expect([], [slot(1, 10)])
+
+
+@pytest.mark.parametrize(
+    ("kind", "made"), [(tags.BULK_BYTES, bytes), (tags.BULK_BYTEARRAY, bytearray)]
+)
+@pytest.mark.parametrize("size", [64 * 1024, 1000])
+def test_large_bulk_is_put_together_as_it_comes(
+    kind: int, made: type, size: int
+) -> None:
+    whole = bytes(range(256)) * 4096 * 2
+    inbox = Inbox(len(whole))
+    one = slot(1, len(whole), kind)
+    inbox.expect([], [one])
+
+    for at in range(0, len(whole), size):
+        add(inbox, 1, whole[at : at + size])
+
+    assert type(one.value) is made
+    assert one.value == whole
+
+
+def test_large_bulk_is_held_once() -> None:
+    count, size = 256, 64 * 1024
+    inbox = Inbox(count * size)
+    one = slot(1, count * size)
+    inbox.expect([], [one])
+    tracemalloc.start()
+    try:
+        for _ in range(count):
+            add(inbox, 1, bytes(size))
+        _, peak = tracemalloc.get_traced_memory()
+    finally:
+        tracemalloc.stop()
+
+    # Not twice: what has come, and all of it again when the last byte is there.
+    assert peak < 1.3 * count * size

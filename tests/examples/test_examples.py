@@ -19,9 +19,10 @@ PORTS = {
     "5_remote_exceptions": "127.0.0.1:8800",
     "6_trap": "127.0.0.1:8800",
     "7_live_state": "127.0.0.1:8800",
+    "8_streams": "127.0.0.1:8800",
 }
-#: Those of the how-to, with one client each.
-HOW_TO = [example for example in PORTS if example != "7_live_state"]
+#: Those with one client each: those of the how-to, and what is like them.
+WITH_ONE_CLIENT = [example for example in PORTS if example != "7_live_state"]
 
 #: What the how-to shows on the client's side, where it shows it.
 TRAP_PRINTS = """\
@@ -75,7 +76,7 @@ def shown(example: str) -> list[str]:
     return code_blocks(EXAMPLES / example / "README.md", "text")
 
 
-def test_there_are_seven_examples_and_a_chat() -> None:
+def test_there_are_eight_examples_and_a_chat() -> None:
     found = sorted(path.parent.name for path in EXAMPLES.glob("*/README.md"))
 
     assert found == sorted([*PORTS, "10_chat"])
@@ -107,7 +108,7 @@ def test_the_chat_prints_what_its_readme_shows(tmp_path: Path) -> None:
 
 
 @pytest.mark.slow
-@pytest.mark.parametrize("example", HOW_TO)
+@pytest.mark.parametrize("example", WITH_ONE_CLIENT)
 def test_an_example_prints_what_its_readme_shows(example: str) -> None:
     story = Story(example, ends=example == "6_trap")
 

@@ -20,6 +20,7 @@ RECONNECTING = ROOT / "docs" / "reconnecting.md"
 OPTIONS = ROOT / "docs" / "options.md"
 PASSING = ROOT / "docs" / "passing-complex-types.md"
 TIME = ROOT / "docs" / "time-and-loss.md"
+STREAMS = ROOT / "docs" / "streams.md"
 TLS = ROOT / "docs" / "tls.md"
 LOGGING_IN = ROOT / "docs" / "logging-in.md"
 SECURITY = ROOT / "docs" / "security.md"
@@ -65,6 +66,7 @@ def test_the_readme_opens_with_the_two_commands() -> None:
         RECONNECTING,
         OPTIONS,
         PASSING,
+        STREAMS,
         TIME,
         TLS,
         LOGGING_IN,
@@ -82,6 +84,7 @@ def test_the_files_that_a_page_links_to_exist(page: Path) -> None:
     [
         TUTORIAL,
         PASSING,
+        STREAMS,
         TESTING,
         TIME,
         TLS,

@@ -44,6 +44,9 @@ class Nobody:
     def found_ours(self, number: int) -> object:
         raise DecodeRefused("no references here")
 
+    def found_stream(self, number: int) -> object:
+        raise DecodeRefused("no streams here")
+
     def found_cache(
         self, number: int, cls: type, state: list[object]
     ) -> tuple[object, Step | None]:

@@ -26,13 +26,16 @@ MUCH = 1_000_000
 
 
 class Much(Doing):
-    def remote_much(self) -> bytes:
-        return bytes(MUCH)
+    def remote_much(self) -> list[str]:
+        # No bulk, which lets small answers pass.
+        return ["x" * 1000] * (MUCH // 1000)
 
 
 def flooded(peer: Peer) -> None:
     """Have the peer ask for much; return when that waits to be sent."""
+    # The first is being sent, the second waits.
     peer.call(2, "much")
+    peer.call(9, "much")
     eventually(lambda: peer.connection.broker.unsent > MUCH / 10)
 
 

@@ -230,7 +230,8 @@ def test_ctrl_c_in_a_send_that_waits_lets_go_all_who_wait_for_it(
 
     def call() -> None:
         try:
-            remote.callRemote("echo")
+            # Bulk: what is small does not wait for bulk.
+            remote.callRemote("echo", bytes(100_000))
         except pb.DeadReferenceError as error:
             dead.append(error)
 

@@ -530,6 +530,12 @@ def _messages() -> dict[str, Sample]:
             "call",
             "the same cache twice: the state comes once",
         ),
+        "stream": (
+            [_call(Tag(tags.STREAM, [5]))],
+            True,
+            "call",
+            "a stream, object 5 of the sender",
+        ),
         "update": (
             [_call(TABLE), [7, 2, 5, "set", ["rows", 2]]],
             True,
@@ -773,6 +779,16 @@ def _refused_copies() -> dict[str, tuple[Any, str]]:
             Tag(tags.CACHE, [5, "os.system", {}]),
             "a type that is not registered",
         ),
+        "stream-id-zero": (Tag(tags.STREAM, [0]), "ids begin at 1"),
+        "stream-and-more": (Tag(tags.STREAM, [5, 6]), "an id and nothing else"),
+        "stream-twice": (
+            [Tag(tags.STREAM, [5]), Tag(tags.STREAM, [5])],
+            "a stream is given once",
+        ),
+        "stream-home": (
+            [Tag(tags.STREAM, [5]), Tag(tags.YOURS, 5)],
+            "no object of the receiver has that id",
+        ),
         "cache-id-zero": (Tag(tags.CACHE, [0, "vectors.Table", {}]), "ids begin at 1"),
         "cache-is-reference": (
             [Tag(tags.MINE, 5), Tag(tags.CACHE, [5, "vectors.Table", {}])],
@@ -863,6 +879,9 @@ def _endings() -> dict[str, Sample]:
         "copy-number-less": ends(
             "what is sent and not understood has to be released: its id is needed",
             _call(Tag(tags.CACHE, ["vectors.Table", 5, {}])),
+        ),
+        "stream-number-less": ends(
+            "its id is needed, as that of a copy is", _call(Tag(tags.STREAM, []))
         ),
         "after-goodbye": ends("a message behind the last", [6, "enough"], _call()),
     }
