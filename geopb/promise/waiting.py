@@ -97,6 +97,8 @@ class Waitable:
             return self._ready
         finally:
             timer.close()
+            # Where it has struck, its traceback holds this frame, and so the promise.
+            timer.__traceback__ = None
         return True
 
     def _block(self) -> None:

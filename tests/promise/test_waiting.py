@@ -2,6 +2,9 @@
 
 from __future__ import annotations
 
+import contextlib
+import gc
+import weakref
 from typing import Any
 
 import gevent
@@ -351,3 +354,17 @@ def test_text_of_a_timeout_is_its_message() -> None:
 def test_timeout_is_the_one_that_is_public() -> None:
     assert Timeout is pb.Timeout
     assert issubclass(pb.Promise, Waitable)
+
+
+def test_a_get_that_timed_out_keeps_nothing_of_its_promise() -> None:
+    promise: pb.Promise[Any] = pb.Promise()
+    gone = weakref.ref(promise)
+    gc.disable()
+    try:
+        with contextlib.suppress(pb.Timeout):
+            promise.get(timeout=0)
+        del promise
+
+        assert gone() is None
+    finally:
+        gc.enable()
