@@ -11,7 +11,7 @@ import os
 import re
 import stat
 from collections.abc import Callable
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from ipaddress import ip_address
 from typing import Any
 
@@ -142,10 +142,17 @@ class Listener:
     address: Address
     #: Device and inode of a Unix socket's file.
     file: tuple[int, int] | None = None
+    #: The process that made it.
+    pid: int = field(default_factory=os.getpid)
 
     def unlink(self) -> None:
-        """Remove a Unix socket's file, unless a successor has put its own there."""
-        if self.file is not None and _file_of(self.address.path) == self.file:
+        """Remove a Unix socket's file, unless a successor has put its own there.
+
+        A child that inherited the listener leaves it to the parent.
+        """
+        if self.pid != os.getpid() or self.file is None:
+            return
+        if _file_of(self.address.path) == self.file:
             os.unlink(self.address.path)
 
 

@@ -10,6 +10,7 @@ references (calls) and the broker (as its host).
 from __future__ import annotations
 
 import logging
+import os
 from typing import Any
 
 from gevent import get_hub, getcurrent, socket
@@ -68,7 +69,7 @@ class Connection(Faces):
 
     # fmt: off
     __slots__ = (
-        "__weakref__", "_caller", "_drain", "_finalizers", "_gate", "_hub",
+        "__weakref__", "_caller", "_disowned", "_drain", "_finalizers", "_gate", "_hub",
         "_parting", "_pool", "_reads_on", "_sock", "_tell_foreign", "_transport",
         "_watch", "_watchers", "_writer", "broker", "call", "closed", "hurry", "lost",
         "options", "peer", "service", "start", "up", "wake"
@@ -100,6 +101,8 @@ class Connection(Faces):
         self._tell_foreign = tell_foreign
         #: The peer is to read what was said last before the socket is closed.
         self._reads_on = False
+        #: This is a copy in a child process, which ends nothing.
+        self._disowned = False
         self._watchers: list[tuple[RemoteReference, DisconnectCallback]] = []
         self._parting = ""
         self.broker = Broker(
@@ -160,9 +163,17 @@ class Connection(Faces):
     def disown(self) -> None:
         """Be lost without a trace on the line: it belongs to the parent process."""
         self._caller.close()
+        self._writer.disown()
+        self._disowned = True
         self.lost = PBConnectionLost(
             f"the connection to {self.peer} belongs to the parent process"
         )
+
+    def take_line(self, other: int) -> None:
+        """Have the socket's descriptor stand for `other`'s line, in this process."""
+        own = self._sock.fileno()
+        if own >= 0:
+            os.dup2(other, own, inheritable=False)
 
     def is_ours(self) -> bool:
         """Whether the connection belongs to this thread."""
@@ -178,6 +189,8 @@ class Connection(Faces):
 
         Calls that are pending then fail, which is not logged.
         """
+        if self._disowned:
+            return
         if self.lost is None:
             # Behind all that is queued: it says that nothing more will come.
             self.broker.say_goodbye(reason)

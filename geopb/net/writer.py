@@ -137,6 +137,11 @@ class Writer:
         self._all_sent()
         self._shut_down(socket.SHUT_WR if read_on else socket.SHUT_RDWR)
 
+    def disown(self) -> None:
+        """Stop sending, and leave the socket as it is: it is another process's."""
+        self._closed = True
+        self._watch.stop()
+
     def close_both_ways(self) -> None:
         """End what the reader may have gone on to read."""
         self._shut_down(socket.SHUT_RDWR)

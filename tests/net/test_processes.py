@@ -408,6 +408,61 @@ def test_a_forked_child_gets_a_clear_error_and_does_not_disturb_its_parent() -> 
     assert ended.stdout.splitlines() == ["dead here", "goes on"]
 
 
+@pytest.mark.parametrize("fork", ["os.fork", "gevent.os.fork"])
+@pytest.mark.parametrize("patched", [False, True])
+@pytest.mark.parametrize("scheme", ["tcp", "unix"])
+def test_a_forked_child_that_goes_on_leaves_the_lines_to_its_parent(
+    scheme: str, tmp_path: Path, fork: str, *, patched: bool
+) -> None:
+    """It runs its loop, leaves `with` blocks and exits: no byte is read or sent."""
+    at = "127.0.0.1:0" if scheme == "tcp" else f"unix://{tmp_path}/socket"
+    code = f"""
+        from gevent import monkey
+        if {patched}:
+            monkey.patch_all()
+        import os
+        import gevent.os
+        import geopb as pb
+
+        class Root(pb.Root):
+            def __init__(self):
+                self.told = []
+            def remote_echo(self, value):
+                return value
+            def remote_tell(self, value):
+                self.told.append(value)
+
+        root = Root()
+        with pb.serve(root, {at!r}) as server:
+            with pb.connect(server.address) as client:
+                remote = client.getRootObject().get(timeout=10)
+                pending = remote.callRemote("echo", bytes(4_000_000))
+                for number in range(100):
+                    remote.callRemoteOnly("tell", number)
+                pid = {fork}()
+                if not pid:
+                    gevent.sleep(0.2)
+                    print("leaves", flush=True)
+                    raise SystemExit
+                for number in range(100):
+                    assert remote.callRemote("echo", number).get(timeout=5) == number
+                    gevent.sleep(0.005)
+                assert len(pending.get(timeout=5)) == 4_000_000
+                assert gevent.os.waitpid(pid, 0)[1] == 0
+                print(remote.callRemote("echo", "goes on").get(timeout=5))
+                assert root.told == list(range(100)), root.told
+            with pb.connect(server.address) as client:
+                again = client.getRootObject().get(timeout=5)
+                print(again.callRemote("echo", "and on").get(timeout=5))
+    """
+    ended = run("-W", "error", *script(code))
+
+    assert (ended.stdout.splitlines(), ended.stderr) == (
+        ["leaves", "goes on", "and on"],
+        "",
+    )
+
+
 def test_a_program_that_blocks_the_hub_is_not_taken_for_dead(pair: Pair) -> None:
     """A busy peer is silent, and stays connected."""
     server, client = pair(Doing(), keepalive=1)
