@@ -196,7 +196,9 @@ class Connection(Faces):
             self.broker.say_goodbye(reason)
             # The peer closes when it has read that: a socket that is closed before
             # with bytes unread is reset, and the peer never sees what was said last.
-            self._reads_on |= self.flush(timeout)
+            # A server that has not even said hello is not waited for.
+            answers = self.up.ready() or self._tell_foreign
+            self._reads_on |= self.flush(timeout) and answers
             self._end(PBConnectionLost(f"disconnected from {self.peer}"), quiet=True)
         if not self.closed.wait(_LAST_FLUSH):
             self._writer.close_both_ways()

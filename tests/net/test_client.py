@@ -106,6 +106,25 @@ def test_connect_ends_after_its_own_timeout(foreign: Callable[[Handler], str]) -
         pb.connect(address, timeout=0.05)
 
 
+def test_a_server_that_stays_silent_does_not_hold_up_who_goes(
+    foreign: Callable[[Handler], str],
+) -> None:
+    over = Event()
+    address = foreign(lambda sock, _: over.wait(5))
+
+    started = monotonic()
+    with pytest.raises(pb.Timeout):
+        pb.connect(address, timeout=0.05)
+    with pytest.raises(gevent.Timeout), gevent.Timeout(0.05):
+        pb.connect(address)
+    client = pb.PBClientFactory().connect(address)
+    gevent.sleep(0.05)
+    client.disconnect()
+    over.set()
+
+    assert monotonic() - started < 0.9
+
+
 @pytest.mark.parametrize(
     ("says", "named"),
     [
