@@ -40,14 +40,25 @@ class Held:
         )
 
 
+def _connections() -> list[Connection]:
+    return [each for each in gc.get_objects() if type(each) is Connection]
+
+
+def _is_busy(connection: Connection) -> bool:
+    held = connection.statistics()
+    return held["questions"] > 0 or held["running"] > 0
+
+
 def look() -> Held:
     """Return what the process holds now; tracemalloc must be on."""
     turns(20)
     for _ in range(3):
         gc.collect()
         turns()
+    # A call that was cancelled stays open until its peer has answered it.
+    eventually(lambda: not any(map(_is_busy, _connections())))
     objects = gc.get_objects()
-    connections = [each for each in objects if type(each) is Connection]
+    connections = _connections()
     return Held(
         memory=tracemalloc.get_traced_memory()[0],
         descriptors=len(os.listdir("/proc/self/fd")),
