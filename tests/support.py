@@ -24,7 +24,15 @@ T = TypeVar("T")
 #: Seconds that a test waits for what must happen: far more than it ever takes.
 SOON = 5.0
 #: Tables that are empty once a connection has ended.
-TABLES = ("exports", "imports", "questions", "bulk_in", "unsent", "running")
+TABLES = (
+    "exports",
+    "imports",
+    "questions",
+    "waited_for",
+    "bulk_in",
+    "unsent",
+    "running",
+)
 
 
 def eventually(predicate: Callable[[], T], timeout: float = SOON) -> T:

@@ -9,10 +9,15 @@ from __future__ import annotations
 from dataclasses import replace
 
 from geopb.broker.calls import IncomingCall
+from geopb.broker.pipeline import Pipeline
 from geopb.broker.post import Post
 from geopb.errors import Error, over_limit
 from geopb.failure import report_of
 from geopb.failure.fresh import told_attributes
+from geopb.flavors.referenceable import Referenceable
+from geopb.flavors.viewable import Viewable
+from geopb.jelly.finish import abandon
+from geopb.jelly.passing import Packing
 from geopb.jelly.registry import ClassRegistry
 from geopb.limits import Limits
 from geopb.wire import messages
@@ -25,10 +30,13 @@ _UNREAD_REFUSALS = 2
 class Answering:
     """The answers of this side."""
 
-    __slots__ = ("_limits", "_post", "_registry")
+    __slots__ = ("_limits", "_pipeline", "_post", "_registry")
 
-    def __init__(self, post: Post, limits: Limits, registry: ClassRegistry) -> None:
+    def __init__(
+        self, post: Post, pipeline: Pipeline, limits: Limits, registry: ClassRegistry
+    ) -> None:
         self._post = post
+        self._pipeline = pipeline
         self._registry = registry
         self._limits = limits
 
@@ -38,15 +46,32 @@ class Answering:
         Raises:
             BaseException: What a hook of a copy raised; no answer was sent.
         """
-        if call.question is None or self._post.closed:
+        question = call.question
+        if question is None or self._post.closed:
             return
-        head: list[object] = [messages.ANSWER, call.question]
-        try:
-            self._post.send_values(
-                head, (value,), perspective=call.target.serializing_perspective
-            )
-        except Error as error:
-            self.fail(call, error)
+        head: list[object] = [messages.ANSWER, question]
+        body = self._post.send_scalars(head, (value,))
+        number: int | None = None
+        if not body:
+            packing = Packing(call.target.serializing_perspective)
+            try:
+                packed = self._post.pack(head, (value,), packing=packing)
+            except Error as error:
+                self.fail(call, error)
+                return
+            self._post.send_packed(packed, packing)
+            if self._is_reference(value):
+                (number,) = packing.exported
+            elif not (packed.bulk or packing.begun):
+                body = packed.body
+        self._pipeline.answered(question, number, body)
+
+    def _is_reference(self, value: object) -> bool:
+        """Whether a value that has crossed did so as a reference to this side."""
+        return (
+            isinstance(value, (Referenceable, Viewable))
+            and self._registry.find_record(type(value)) is None
+        )
 
     def fail(
         self, call: IncomingCall, error: BaseException, traceback: str | None = None
@@ -57,6 +82,7 @@ class Answering:
             if self._registry.find_name(type(error)) is not None:
                 report = replace(report, attributes=told_attributes(error))
             self._post.send_report(call.question, report)
+            self._pipeline.failed(call.question)
 
     def refuse(self, question: int | None, error: Exception) -> None:
         """Answer a call that is not run.
@@ -64,10 +90,26 @@ class Answering:
         Raises:
             LimitExceeded: The peer makes them and takes no answers: end it.
         """
+        self.check_unread()
+        if question is not None:
+            self._post.send_report(question, report_of(error))
+            self._pipeline.failed(question)
+
+    def not_run(self, call: IncomingCall, question: int) -> None:
+        """Have the peer make a call again, with the answer to `question`."""
+        abandon(call.unfinished)
+        if call.question is not None and not self._post.closed:
+            self._post.send([messages.NOT_RUN, call.question, question])
+            self._pipeline.failed(call.question)
+
+    def check_unread(self) -> None:
+        """Look whether the peer takes the refusals that the reader sends it.
+
+        Raises:
+            LimitExceeded: It does not.
+        """
         limit = _UNREAD_REFUSALS * self._limits.max_unsent_bytes
         # Bulk that the peer has asked for is no sign of that.
         unsent = self._post.outbox.frames_size
         if unsent > limit:
             raise over_limit("max_unsent_bytes", limit, "answers", unsent)
-        if question is not None:
-            self._post.send_report(question, report_of(error))

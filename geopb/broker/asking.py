@@ -11,12 +11,14 @@ from collections.abc import Callable
 from dataclasses import replace
 from typing import Any
 
-from geopb.broker.calls import Answerable, Ignored, Questions
+from geopb.broker.calls import Answerable, Ignored, Questions, Repeatable
 from geopb.broker.host import Host
+from geopb.broker.pending import GoesLater, NotYet, Pending, PromiseMet, ResultFailed
 from geopb.broker.post import Post
-from geopb.errors import ProtocolError
+from geopb.errors import LimitExceeded, ProtocolError
 from geopb.failure import CopiedFailure, Failure, failure_of, raised_failure
 from geopb.jelly.finish import Unfinished
+from geopb.jelly.passing import Packing
 from geopb.jelly.registry import ClassRegistry
 from geopb.wire import messages
 
@@ -70,6 +72,9 @@ class Asking:
                 self._post.send_values(head, args, kwargs or None)
             else:
                 self._post.send_values(head, args, kwargs, [options])
+        except PromiseMet:
+            questions.pop(number, None)
+            raise
         except Exception as error:
             if questions.pop(number, None) is not None:
                 promise.settle(None, failure_of(error.with_traceback(None)))
@@ -78,6 +83,65 @@ class Asking:
             questions.pop(number, None)
             raise
         return number
+
+    def call_early(
+        self,
+        target: int,
+        name: str,
+        args: tuple[Any, ...],
+        kwargs: dict[str, Any],
+        promise: Answerable,
+        options: Options,
+    ) -> tuple[int, list[tuple[Pending, Any]]]:
+        """Send a call that names answers which are not there; see `call`.
+
+        Args:
+            target: Below 0 the question whose answer is called.
+            name: The method's name.
+            args: Promises may stand in them.
+            kwargs: Likewise.
+            promise: Is settled with the answer, or told that it was not run.
+            options: See `messages.call_options`.
+
+        Returns:
+            Its question, and the promises that stood in it with what stood for them.
+
+        Raises:
+            NotYet: It has to wait for another. Nothing was sent.
+            GoesLater: It cannot go before the answer that it is made on. Likewise.
+        """
+        questions = self.questions
+        number = questions.last = questions.last + 1
+        questions[number] = promise
+        head: list[object] = [messages.CALL, number, target, name]
+        tail = [] if options is None else [options]
+        met: list[tuple[Pending, Any]] = []
+        packing = Packing(is_call=True, promises=met)
+        try:
+            told = kwargs if kwargs or tail else None
+            packed = self._post.pack(head, args, told, tail, packing=packing)
+            if packed.bulk and target < 0:
+                self._post.undo(packing)
+                raise GoesLater
+            self._post.send_packed(packed, packing)
+        except (NotYet, GoesLater):
+            questions.pop(number, None)
+            raise
+        except LimitExceeded as error:
+            questions.pop(number, None)
+            if target < 0 and not self._post.opened_by_peer:
+                raise GoesLater from None
+            promise.settle(None, failure_of(error.with_traceback(None)))
+        except ResultFailed as failed:
+            if questions.pop(number, None) is not None:
+                promise.settle(None, failed.failure)
+        except Exception as error:
+            if questions.pop(number, None) is not None:
+                promise.settle(None, failure_of(error.with_traceback(None)))
+        except BaseException:
+            questions.pop(number, None)
+            raise
+        return number, met
 
     def call_only(
         self,
@@ -174,6 +238,18 @@ class Asking:
                 promise.settle(None, raised_failure(error))
 
         self._host.finish(unfinished, finished)
+
+    def not_run(self, message: list[Any]) -> None:
+        """Have a call made again that the peer could not run as it was."""
+        number, question = messages.read_not_run(message)
+        promise = self.questions.get(number)
+        if promise is None:
+            raise _not_asked(number)
+        if not isinstance(promise, Repeatable) or not promise.not_run(question):
+            raise ProtocolError(
+                f"question {number} was not run for {question}, which it does not name"
+            )
+        del self.questions[number]
 
     def refused(self, number: int, error: Exception) -> None:
         """Fail one question: its answer came, and cannot be used."""

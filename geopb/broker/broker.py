@@ -16,19 +16,20 @@ from typing import Any, ClassVar
 
 from geopb.broker.answering import Answering
 from geopb.broker.asking import Asking
-from geopb.broker.calls import IncomingCall
 from geopb.broker.exports import Exports
 from geopb.broker.feeds import Feeds
 from geopb.broker.following import Following
 from geopb.broker.host import Host
 from geopb.broker.imports import Imports
 from geopb.broker.intake import Intake, Refused, no_values
-from geopb.broker.objects import Objects, unknown_reference
+from geopb.broker.objects import Objects
+from geopb.broker.pipeline import Pipeline
 from geopb.broker.post import Post
 from geopb.broker.references import Import
+from geopb.broker.serving import Serving
 from geopb.broker.state import State
-from geopb.errors import InsecureJelly, ProtocolError, over_limit
-from geopb.jelly.finish import Unfinished, abandon
+from geopb.errors import ProtocolError
+from geopb.jelly.finish import Unfinished
 from geopb.jelly.readers import Readers
 from geopb.jelly.registry import ClassRegistry
 from geopb.limits import Limits
@@ -57,9 +58,10 @@ class Broker:
     # fmt: off
     __slots__ = (
         "__weakref__", "_act", "_asking", "_following", "_host", "_intake",
-        "_objects", "_peer_drains", "abandon", "answer", "bound", "call", "call_only",
-        "exports", "fail", "imports", "limits", "peer_certificate", "peer_limits",
-        "post", "questions", "refuse", "server_certificate", "state"
+        "_objects", "_peer_drains", "_serving", "abandon", "answer", "bound", "call",
+        "call_early", "call_only", "check_unread", "exports", "fail", "imports",
+        "limits", "not_run", "peer_certificate", "peer_limits", "pipeline", "post",
+        "questions", "refuse", "server_certificate", "state"
     )
     # fmt: on
 
@@ -87,8 +89,15 @@ class Broker:
             host, self.exports, self.imports, limits, registry
         )
         self.post = Post(objects, self.exports, host)
+        # Until the hello tells: calls on the root may go with this side's own. What
+        # passes the peer's is refused by it, as it would be later.
+        self.post.peer_limits = replace(
+            messages.BEFORE_HELLO,
+            max_depth=limits.max_depth,
+            max_integer_bits=limits.max_integer_bits,
+            max_decimal_digits=limits.max_decimal_digits,
+        )
         self._intake = Intake(objects, self.imports, limits, readers)
-        self._intake.pin = self._pin
         #: Keep other bounds on messages' sizes.
         self.bound = self._intake.bound
         asking = self._asking = Asking(self.post, host, registry)
@@ -104,11 +113,25 @@ class Broker:
         self.call = self._asking.call
         self.call_only = self._asking.call_only
         self.abandon = self._asking.abandon
-        answering = Answering(self.post, limits, registry)
+        self.call_early = self._asking.call_early
+        #: Calls of the peer's that name answers: for the host that runs them.
+        self.pipeline = Pipeline(
+            host,
+            objects,
+            self.exports,
+            self.imports,
+            readers,
+            self._intake.waits_for_bulk,
+        )
+        answering = Answering(self.post, self.pipeline, limits, registry)
         #: Answer calls: see `Answering`.
         self.answer = answering.answer
         self.fail = answering.fail
         self.refuse = answering.refuse
+        self.not_run = answering.not_run
+        self.check_unread = answering.check_unread
+        self._serving = Serving(self, host, self.exports, answering, limits)
+        self._intake.pin = self._serving.pin
         self._following = Following(self, host, self.imports)
         self._act = self._ACTS[State.OPENING]
         self._peer_drains = False
@@ -154,6 +177,7 @@ class Broker:
         self.imports.clear(lost)
         self.post.close()
         self._intake.clear()
+        self.pipeline.clear()
         self._asking.end(lost, quiet=quiet)
 
     # -- messages in ---------------------------------------------------------------
@@ -213,14 +237,6 @@ class Broker:
                 question, late = whole.cancelled
                 self._host.cancel(question, late=late)
 
-    def _pin(self, message: list[Any]) -> int | None:
-        """Keep the target of a call that waits for bulk: a release may come first."""
-        if type(message[0]) is int and message[0] == messages.CALL and len(message) > 2:
-            number = message[2]
-            if messages.is_id(number) and self.exports.pin(number):
-                return int(number)
-        return None
-
     def _fail_one(self, refused: Refused) -> None:
         """Fail the one call that a refused message belongs to."""
         self.post.give_back(refused.theirs)
@@ -244,27 +260,6 @@ class Broker:
         depth = min(told.max_depth, self.limits.max_depth)
         self.post.opened(replace(told, max_depth=depth))
         self._host.opened()
-
-    def _on_call(self, message: list[Any], unfinished: Unfinished | None) -> None:
-        question, number, name, args, kwargs, options = messages.read_call(message)
-        target = self.exports.find(number)
-        if target is None:
-            abandon(unfinished)
-            self.refuse(question, InsecureJelly(unknown_reference(number)))
-        elif len(name) > self.limits.max_name_length:
-            abandon(unfinished)
-            limit = self.limits.max_name_length
-            error = over_limit("max_name_length", limit, "a method name", len(name))
-            self.refuse(question, error)
-        else:
-            nested = False
-            call = IncomingCall(self, question, target, name, args, kwargs)
-            if unfinished is not None:
-                call.unfinished = unfinished
-            if options:
-                nested = options.get(messages.NESTED) is True
-                call.timeout = messages.read_timeout(options)
-            self._host.start(call, nested=nested)
 
     def _on_updates_end(
         self, message: list[Any], unfinished: Unfinished | None
@@ -290,6 +285,10 @@ class Broker:
         if not self._intake.cancel(question, late=late):
             self._host.cancel(question, late=late)
 
+    def _on_not_run(self, message: list[Any], unfinished: Unfinished | None) -> None:
+        no_values(unfinished)
+        self._asking.not_run(message)
+
     def _on_draining(self, message: list[Any], unfinished: Unfinished | None) -> None:
         no_values(unfinished)
         if messages.read_draining(message):
@@ -314,7 +313,7 @@ class Broker:
     _ACTS: ClassVar[dict[State, dict[int, Act]]] = {
         State.OPENING: {messages.HELLO: _on_hello},
         State.OPEN: {
-            messages.CALL: _on_call,
+            messages.CALL: lambda broker, *told: broker._serving.call(*told),
             messages.ANSWER: _on_answer,
             messages.ERROR: lambda broker, *told: broker._asking.failed(*told),
             messages.RELEASE: _on_release,
@@ -324,6 +323,7 @@ class Broker:
             messages.SNAPSHOT: lambda broker, *told: broker._following.snapshot(*told),
             messages.UPDATES_END: _on_updates_end,
             messages.CANCEL: _on_cancel,
+            messages.NOT_RUN: _on_not_run,
             messages.DRAINING: _on_draining,
         },
         State.PARTED: {},
@@ -336,6 +336,7 @@ class Broker:
             "exports": len(self.exports),
             "imports": len(self.imports),
             "questions": len(self.questions),
+            "waited_for": len(self.pipeline),
             "bulk_in": self._intake.bulk,
             "unsent": self.unsent,
         }

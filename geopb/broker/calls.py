@@ -7,10 +7,13 @@ promises by the small protocol `Answerable` only. Called by the broker.
 from __future__ import annotations
 
 from math import isfinite
-from typing import Any, Protocol
+from typing import TYPE_CHECKING, Any, Protocol, runtime_checkable
 
 from geopb.failure import Failure
 from geopb.jelly.finish import Unfinished
+
+if TYPE_CHECKING:
+    from geopb.broker.pipeline import Names
 
 
 def checked_seconds(seconds: object) -> float:
@@ -39,6 +42,17 @@ class Answerable(Protocol):
         """End with `value`, or with `failure`; must not switch greenlets."""
 
 
+@runtime_checkable
+class Repeatable(Protocol):
+    """What waits for the answer to a call that names others."""
+
+    def not_run(self, question: int) -> bool:
+        """Take note that the peer has not run the call, which names that question.
+
+        It is to be made again with the answer. False if it names no such question.
+        """
+
+
 class IncomingCall:
     """One call of the peer's, from its arrival to its answer.
 
@@ -47,8 +61,10 @@ class IncomingCall:
         target: The object that is called.
         unfinished: What is left to do for its arguments, None for nothing.
         timeout: Seconds that it has from its arrival, None for no deadline.
+        names: The answers that it names, None for none.
 
     The rest belongs to who runs it:
+        waits: Whether it waits for answers that it names.
         until: Its deadline by the monotonic clock, None for none.
         worker: The greenlet that does, None before; it is in users' code while its
             ``call`` is this one.
@@ -62,6 +78,8 @@ class IncomingCall:
 
     unfinished: Unfinished | None = None
     timeout: float | None = None
+    names: Names | None = None
+    waits = False
     until: float | None = None
     worker: Any = None
     interruption: Exception | None = None
@@ -101,6 +119,10 @@ class Ignored:
 
     def settle(self, value: object, failure: Failure | None = None) -> None:
         """Let it go."""
+
+    def not_run(self, question: int) -> bool:
+        """Let it go."""
+        return True
 
 
 class Questions(dict[int, Answerable]):

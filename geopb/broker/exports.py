@@ -12,6 +12,10 @@ from typing import Any, Protocol
 
 from geopb.errors import ProtocolError, over_limit
 
+#: Questions that are kept with the objects that answered them. By default a caller has
+#: far fewer under way; calls that name older ones are sent a second time.
+_MOST_ANSWERS = 4096
+
 
 class Feed(Protocol):
     """What feeds the peer: a copy of an exported object (`observers`), or a stream."""
@@ -25,7 +29,7 @@ class Feed(Protocol):
 
 
 class _Export:
-    __slots__ = ("count", "feed", "home", "key", "pins", "target")
+    __slots__ = ("answers", "count", "feed", "home", "key", "pins", "target")
 
     def __init__(self, key: Hashable, target: object, home: object) -> None:
         self.key = key
@@ -37,6 +41,8 @@ class _Export:
         self.count = 0
         #: Messages that wait for it.
         self.pins = 0
+        #: Questions that it was the answer to, the last ones.
+        self.answers: list[int] | None = None
 
 
 class Exports:
@@ -46,13 +52,15 @@ class Exports:
         lobby: The object under id 0, which every peer may call and none releases.
     """
 
-    __slots__ = ("_by_id", "_ids", "_lobby", "_next")
+    __slots__ = ("_answers", "_by_id", "_ids", "_lobby", "_next")
 
     def __init__(self, lobby: object) -> None:
         self._by_id: dict[int, _Export] = {}
         self._ids: dict[Hashable, int] = {}
         self._next = 1
         self._lobby = lobby
+        #: The ids of the objects that were answers, by question.
+        self._answers: dict[int, int] = {}
 
     def __len__(self) -> int:
         return len(self._by_id)
@@ -133,6 +141,8 @@ class Exports:
         if not entry.count and not entry.pins:
             del self._by_id[number]
             del self._ids[entry.key]
+            for question in entry.answers or ():
+                del self._answers[question]
 
     def rollback(self, numbers: Iterable[int]) -> None:
         """Take the counts back that were made for a message that failed."""
@@ -141,6 +151,31 @@ class Exports:
             if entry is not None:
                 entry.count -= 1
                 self._forget_if_free(number, entry)
+
+    def note_answer(self, question: int, number: int) -> None:
+        """Note that an object was the answer to a question of the peer's.
+
+        Its calls may name the question while the answer is on its way: so long the peer
+        keeps the object alive. Some numbers are all that is kept for it.
+        """
+        entry = self._by_id.get(number)
+        if entry is None:
+            return
+        if entry.answers is None:
+            entry.answers = [question]
+        else:
+            entry.answers.append(question)
+        self._answers[question] = number
+        if len(self._answers) > _MOST_ANSWERS:
+            # The oldest; of its object, too.
+            oldest = self._answers.pop(next(iter(self._answers)))
+            answers = self._by_id[oldest].answers
+            if answers:
+                del answers[0]
+
+    def find_answer(self, question: int) -> int | None:
+        """Return the id of the object that was the answer, None if it is not known."""
+        return self._answers.get(question)
 
     def find(self, number: int) -> object | None:
         """Return the object under that id; None if it was never given, or released."""
@@ -180,6 +215,7 @@ class Exports:
         feeds = [entry.feed for entry in self._by_id.values() if entry.feed]
         self._by_id.clear()
         self._ids.clear()
+        self._answers.clear()
         for feed in feeds:
             feed.released(0)
 

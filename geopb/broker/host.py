@@ -29,6 +29,12 @@ class Host(Line, Protocol):
     def start_update(self, call: IncomingCall, entry: CacheEntry) -> None:
         """Run an update of a cache, later, behind those that came before it."""
 
+    def is_open(self, question: int) -> bool:
+        """Whether a call of the peer's is here and not answered."""
+
+    def run_waiting(self, call: IncomingCall) -> None:
+        """The last answer was given that a call waited for which names answers."""
+
     def finish(
         self, unfinished: Unfinished, then: Callable[[BaseException | None], object]
     ) -> None:

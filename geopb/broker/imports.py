@@ -88,17 +88,20 @@ class Imports:
             self._first.append(entry)
         return held, entry
 
+    def held(self, number: int) -> Any:
+        """Return the reference or cache that is held under an id, None if none is."""
+        entry = self._by_id.get(number)
+        return None if entry is None or entry.reference is None else entry.reference()
+
     def cache_entry(self, number: int) -> CacheEntry | None:
         """Return the entry of a cache that is held, None if there is none."""
         entry = self._by_id.get(number)
         return entry if isinstance(entry, CacheEntry) else None
 
     def _held(self, number: int) -> Any:
-        entry = self._by_id.get(number)
-        if entry is not None and entry.reference is not None:
-            held = entry.reference()
-            if held is not None:
-                return held
+        held = self.held(number)
+        if held is not None:
+            return held
         fresh = self._fresh.get(number)
         return None if fresh is None else fresh[1]
 

@@ -166,6 +166,10 @@ class Inbox:
         del self._by_id[number]
         return self._complete(assembly)
 
+    def holds(self, question: int) -> bool:
+        """Whether the call of that question waits."""
+        return question in self._calls
+
     def cancel(self, question: int, *, late: bool) -> bool:
         """Note that a call was cancelled; False if none of that question waits."""
         waiting = self._calls.get(question)

@@ -20,6 +20,7 @@ from geopb.jelly.readers import NOBODY, Readers
 from geopb.limits import Limits
 from geopb.wire.codec import DecodeRefused
 from geopb.wire.framing import ChunkPart, FrameReader
+from geopb.wire.messages import CALL
 
 
 @dataclass(slots=True)
@@ -124,6 +125,8 @@ class Intake:
         self.unfinished = _unfinished(draft, message)
         if not message:
             raise ProtocolError("a message that is an empty array")
+        if draft.named and message[0] != CALL:
+            raise DecodeRefused("the answer to a question outside of a call")
         if draft.theirs:
             self._imports.accept(draft.theirs)
         if draft.slots:
@@ -147,6 +150,10 @@ class Intake:
         message, unfinished = self._finished(waiting)
         return Whole(message, unfinished, waiting.pinned, waiting.cancelled)
 
+    def waits_for_bulk(self, question: int) -> bool:
+        """Whether the call of that question is here, and not all of its bulk."""
+        return self._inbox.holds(question)
+
     def cancel(self, question: int, *, late: bool) -> bool:
         """Note that a call was cancelled; False if it does not wait for its bulk."""
         return self._inbox.cancel(question, late=late)
@@ -157,7 +164,7 @@ class Intake:
         unfinished = waiting.unfinished
         error = waiting.refusal
         if error is None and unfinished is not None:
-            if unfinished.runs_code:
+            if unfinished.runs_code or unfinished.named:
                 return waiting.value, unfinished
             try:
                 unfinished.finish()
@@ -184,7 +191,7 @@ class Intake:
 def _unfinished(draft: Draft, message: list[Any]) -> Unfinished | None:
     """Return what is left to do where users' code may run; do it if it is not."""
     unfinished = draft.unfinished(message)
-    if unfinished is None or draft.slots or unfinished.runs_code:
+    if unfinished is None or unfinished.runs_code or draft.slots or draft.named:
         return unfinished
     unfinished.finish()
     return None

@@ -16,6 +16,7 @@ from geopb.broker.feeds import Feeds
 from geopb.broker.imports import Imports
 from geopb.broker.observer import Restart
 from geopb.broker.observers import Feed
+from geopb.broker.pending import NO_ARGUMENT, Pending, PromiseMet
 from geopb.broker.references import Line, RemoteReference
 from geopb.errors import InsecureJelly
 from geopb.failure.fresh import arguments, told_attributes
@@ -26,7 +27,7 @@ from geopb.flavors.streamed import Stream, as_stream
 from geopb.flavors.viewable import AvatarReference, Viewable, ViewPoint
 from geopb.jelly import tags
 from geopb.jelly.finish import Step
-from geopb.jelly.passing import Packing, State
+from geopb.jelly.passing import Instead, Packing, State
 from geopb.jelly.registry import ClassRegistry, enum_name
 from geopb.limits import Limits
 from geopb.wire import messages
@@ -74,11 +75,13 @@ class Objects:
 
     # -- out -------------------------------------------------------------------------
 
-    def passed(self, value: object, packing: Packing) -> CBORTag | None:
+    def passed(self, value: object, packing: Packing) -> CBORTag | Instead | None:
         """Return how an object crosses as a reference, None if it does not."""
         if isinstance(value, RemoteReference):
             self._check_line(value._line)
             return CBORTag(tags.YOURS, value._entry.number)
+        if isinstance(value, Pending):
+            return self._awaited(value, packing)
         if isinstance(value, RemoteCache):
             entry = getattr(value, "_geopb_entry", None)
             if entry is None:
@@ -126,6 +129,17 @@ class Objects:
         """Allot an id for bulk bytes."""
         self._bulk_ids += 1
         return self._bulk_ids
+
+    def _awaited(self, pending: Pending, packing: Packing) -> CBORTag | Instead:
+        if not packing.is_call:
+            raise InsecureJelly(NO_ARGUMENT)
+        if packing.promises is None:
+            raise PromiseMet
+        stands = pending.stand_in(self._line)
+        packing.promises.append((pending, stands))
+        if isinstance(stands, Instead):
+            return stands
+        return CBORTag(tags.ANSWER_OF, stands.question)
 
     def _streamed(self, stream: Stream, packing: Packing) -> CBORTag:
         stream.give()

@@ -52,6 +52,7 @@ class Post:
         "_finished",
         "_sender",
         "closed",
+        "opened_by_peer",
         "outbox",
         "peer_limits",
     )
@@ -65,10 +66,13 @@ class Post:
         self._finished = False
         #: The connection has ended: nothing is packed any more.
         self.closed = False
+        #: The peer's hello is in.
+        self.opened_by_peer = False
 
     def opened(self, peer_limits: messages.PeerLimits) -> None:
         """The peer's hello is in: keep its limits, let what was held leave."""
         self.peer_limits = peer_limits
+        self.opened_by_peer = True
         self.outbox.open(peer_limits.max_message_size, peer_limits.max_structure_size)
         self._wake()
 
@@ -94,18 +98,28 @@ class Post:
             InsecureJelly, LimitExceeded: A value may not cross. Nothing was sent.
             BaseException: What a hook of a copy raised. Nothing was sent.
         """
-        # A glance at the values is enough for most calls and answers.
-        if kwargs is None and not tail and few_scalars(args):
-            try:
-                body = encode([*head, args])
-            except UnicodeEncodeError:
-                body = b""
-            if 0 < len(body) <= messages.SMALLEST_LIMIT:
-                self._send(body)
-                return
-        packing = Packing(perspective)
+        if kwargs is None and not tail and self.send_scalars(head, args):
+            return
+        packing = Packing(perspective, is_call=head[0] == messages.CALL)
         packed = self.pack(head, args, kwargs, tail, packing=packing)
         self.send_packed(packed, packing)
+
+    def send_scalars(self, head: list[object], args: Any) -> bytes:
+        """Send ``[*head, args]`` if `args` are a few plain scalars; return its body.
+
+        A glance at the values is enough for most calls and answers. Empty where it is
+        not, and nothing was sent.
+        """
+        if not few_scalars(args):
+            return b""
+        try:
+            body = encode([*head, args])
+        except UnicodeEncodeError:
+            return b""
+        if len(body) > messages.SMALLEST_LIMIT:
+            return b""
+        self._send(body)
+        return body
 
     def pack(
         self,

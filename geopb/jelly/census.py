@@ -27,7 +27,9 @@ _FEW = 8
 _INT64 = 2**63
 
 _CONTAINERS = {list, dict}
-_PLAIN = {str, int, float, bool, NoneType, bytes} | _CONTAINERS
+#: Plain types that hold nothing.
+SCALAR_TYPES = frozenset((str, int, float, bool, NoneType, bytes))
+_PLAIN = SCALAR_TYPES | _CONTAINERS
 
 #: References to a container that only its parent and the level below hold.
 _PARENT: list[list[object]] = [[]]
@@ -56,6 +58,23 @@ def few_scalars(values: Collection[object]) -> bool:
                 return False
         elif kind is not float and kind is not bool and kind is not NoneType:
             return False
+    return True
+
+
+def small_scalars(items: list[Any]) -> bool:
+    """Whether they are scalars that cbor2 may see as they are."""
+    kinds = set(map(type, items))
+    if not kinds <= SCALAR_TYPES:
+        return False
+    if int in kinds:
+        whole = [item for item in items if type(item) is int]
+        if min(whole) < -_INT64 or max(whole) >= _INT64:
+            return False
+    for kind in (str, bytes):
+        if kind in kinds:
+            longest = max(len(item) for item in items if type(item) is kind)
+            if longest >= BULK_BYTES:
+                return False
     return True
 
 

@@ -22,7 +22,7 @@ from geopb.jelly.draft import Draft
 from geopb.jelly.finish import Step
 from geopb.jelly.registry import ClassRegistry
 from geopb.jelly.scalars import SCALARS, read_bignum
-from geopb.jelly.slots import Again, BulkSlot, Salvaged
+from geopb.jelly.slots import Again, AnswerSlot, BulkSlot, Salvaged
 from geopb.limits import Limits
 from geopb.wire.codec import Decoder, DecodeRefused, TagReader, TooDeep
 from geopb.wire.messages import MAX_ID
@@ -180,6 +180,7 @@ class Unjellier:
         readers[tags.DEFINE] = MethodType(cls._define, this)
         readers[tags.AGAIN] = MethodType(cls._once_more, this)
         readers[tags.BULK] = MethodType(cls._bulk, this)
+        readers[tags.ANSWER_OF] = MethodType(cls._answer_of, this)
         readers[tags.COPY] = self._copies.read_copy
         readers[tags.COPIES] = self._copies.read_copies
         readers[tags.ENUM] = self._copies.read_enum
@@ -256,6 +257,12 @@ class Unjellier:
     def _once_more(self, content: Any, immutable: bool) -> Again:
         self.draft.used = self.draft.placeholders = True
         return Again(_integer(content))
+
+    def _answer_of(self, content: Any, immutable: bool) -> AnswerSlot:
+        slot = AnswerSlot(_integer(content))
+        self.draft.used = self.draft.placeholders = True
+        self.draft.named.append(slot)
+        return slot
 
     def _bulk(self, content: Any, immutable: bool) -> BulkSlot:
         slot = BulkSlot(*_bulk_fields(content))

@@ -24,7 +24,7 @@ from geopb.jelly.finish import (
     holds_placeholder,
 )
 from geopb.jelly.scalars import SCALARS
-from geopb.jelly.slots import BulkSlot, Made, MadeArray, Placeholder
+from geopb.jelly.slots import AnswerSlot, BulkSlot, Made, MadeArray, Placeholder
 from geopb.jelly.weight import Weigher
 from geopb.wire import messages
 from geopb.wire.codec import DecodeRefused
@@ -39,6 +39,7 @@ class Draft:
         objects: Whether objects do whose hash is users' code.
         theirs: Ids of the peer's objects, one entry for each time.
         slots: Bulk that the message waits for.
+        named: Answers that it names in its arguments.
 
     Args:
         clock: CPU seconds of this thread, for the hash budget.
@@ -54,6 +55,7 @@ class Draft:
         self.used = self.placeholders = self.objects = False
         self.theirs: list[int] = []
         self.slots: list[BulkSlot] = []
+        self.named: list[AnswerSlot] = []
         #: What DEFINE has numbered: numbers, and as many containers.
         self._numbers: list[int] = []
         self._defined: list[Any] = []
@@ -86,7 +88,7 @@ class Draft:
         steps = arrays + self._steps + self._waits
         if not (steps or self.placeholders):
             return None
-        return Unfinished(message, steps, self.placeholders, known)
+        return Unfinished(message, steps, self.placeholders, known, self.named)
 
     # -- notes -----------------------------------------------------------------------
 

@@ -16,7 +16,14 @@ from typing import Any
 from geopb.errors import InsecureJelly
 from geopb.jelly.budget import HashBudget
 from geopb.jelly.registry import Record
-from geopb.jelly.slots import Again, BulkSlot, Made, MadeArray, Placeholder
+from geopb.jelly.slots import (
+    Again,
+    AnswerSlot,
+    BulkSlot,
+    Made,
+    MadeArray,
+    Placeholder,
+)
 from geopb.jelly.weight import Weigher
 from geopb.wire.codec import DecodeRefused
 
@@ -177,12 +184,14 @@ class Unfinished:
         steps: In the order in which they have to be done.
         placeholders: Whether placeholders stand in the message or the steps' parts.
         known: What `Again` stands for, by number.
+        named: Places for answers, which are to be filled before.
     """
 
     message: list[Any]
     steps: list[Step]
     placeholders: bool
     known: dict[int, Any]
+    named: list[AnswerSlot]
 
     @property
     def runs_code(self) -> bool:
@@ -247,7 +256,7 @@ class Unfinished:
                     found = self._known(value.number) if kind is Again else value
                     if type(found) is Made or type(found) is MadeArray:
                         places[id(found)].append((container, place))
-                    elif type(found) is BulkSlot:
+                    elif type(found) in _SLOTS:
                         container[place] = found.value
                     else:
                         container[place] = found
@@ -291,7 +300,8 @@ class Unfinished:
 
 _CONTAINERS = (list, dict, tuple)
 _LOOKED_INTO = (*_CONTAINERS, Made)
-_PLACEHOLDERS = (Again, BulkSlot, Made, MadeArray)
+_SLOTS = (BulkSlot, AnswerSlot)
+_PLACEHOLDERS = (Again, *_SLOTS, Made, MadeArray)
 
 
 def _append(

@@ -38,11 +38,16 @@ class Packing:
         perspective: For whom it is packed: the avatar whose call is answered.
         exported: Ids that were counted, one entry for each time.
         begun: Feeds that are to be told whether the message goes out, with their ids.
+        is_call: Whether it is a call, whose arguments may be promises.
+        promises: Those that stand in it, each with what stands for it; None where the
+            caller has not said that there are any.
     """
 
     perspective: Any = None
     exported: list[int] = field(default_factory=list)
     begun: list[tuple[Any, int]] = field(default_factory=list)
+    is_call: bool = False
+    promises: list[tuple[Any, Any]] | None = None
 
 
 @dataclass(slots=True)
@@ -56,13 +61,21 @@ class State:
     around: int = 0
 
 
+@dataclass(slots=True)
+class Instead:
+    """The value that crosses in the place of an object, as what it is."""
+
+    value: object
+
+
 class Passer(Protocol):
     """Who knows how objects cross: the broker."""
 
-    def passed(self, value: object, packing: Packing) -> CBORTag | None:
+    def passed(self, value: object, packing: Packing) -> CBORTag | Instead | None:
         """Return the tag for an object that crosses as a reference, None for others.
 
-        Runs no users' code.
+        Or what crosses in its place: of a promise that is there, its value. Runs no
+        users' code.
         """
 
     def copied(self, value: object, packing: Packing) -> State | CBORTag | None:

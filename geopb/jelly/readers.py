@@ -11,6 +11,7 @@ from collections.abc import Callable
 from typing import Any
 
 from geopb.jelly.decode import Finder, Unjellier
+from geopb.jelly.own import OwnReader
 from geopb.jelly.registry import ClassRegistry
 from geopb.limits import Limits
 
@@ -28,7 +29,7 @@ class Readers:
         idle: Those that may be taken, given a `finder`; they are put back there.
     """
 
-    __slots__ = ("_clock", "_limits", "_registry", "idle")
+    __slots__ = ("_clock", "_limits", "_own", "_registry", "idle")
 
     def __init__(
         self, limits: Limits, clock: Callable[[], float], registry: ClassRegistry
@@ -37,7 +38,19 @@ class Readers:
         self._clock = clock
         self._registry = registry
         self.idle: list[Unjellier] = []
+        self._own: OwnReader | None = None
 
     def make(self, finder: Finder) -> Unjellier:
         """Return a decoder, for when none is idle; to be put there after its use."""
         return Unjellier(finder, self._limits, self._clock, self._registry)
+
+    def read_own(self, finder: Finder, body: bytes) -> object:
+        """Return the value of an answer that was sent: see `OwnReader.value`."""
+        if self._own is None:
+            self._own = OwnReader(self._limits, self._clock)
+        # Taken out meanwhile: a finalizer may run in it, and let another one read.
+        reader, self._own = self._own, None
+        try:
+            return reader.value(finder, body)
+        finally:
+            self._own = reader

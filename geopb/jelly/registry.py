@@ -216,8 +216,23 @@ def enum_member(cls: type[Enum], name: object) -> Enum:
     raise LookupError(f"{qualified_name(cls)} has no such member")
 
 
+class _NoClasses(ClassRegistry):
+    """Knows no class, not even the process's."""
+
+    def find_class(self, name: str) -> None:
+        """Return None."""
+
+    def find_record(self, cls: type) -> None:
+        """Return None."""
+
+    def find_name(self, cls: type) -> None:
+        """Return None."""
+
+
 #: The process's own.
 process_registry = ClassRegistry()
+#: For a reader that makes none.
+NO_CLASSES: ClassRegistry = _NoClasses()
 
 
 def setUnjellyableForClass(name_or_class: str | type, local_class: type) -> None:

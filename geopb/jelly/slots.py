@@ -1,8 +1,8 @@
 """What stands in a decoded message for values that are not known yet.
 
-Owns the placeholders of aliases, bulk, arrays, and of tuples and frozensets that hold
-such; and what is salvaged of a refused message. Made by ``decode``, filled by the
-broker's inbox (bulk) and by ``finish`` (all else).
+Owns the placeholders of aliases, bulk, answers, arrays, and of tuples and frozensets
+that hold such; and what is salvaged of a refused message. Made by ``decode``, filled by
+the broker's inbox (bulk) and pipeline (answers), and by ``finish`` (all else).
 """
 
 from __future__ import annotations
@@ -53,6 +53,14 @@ class BulkSlot(Placeholder):
                 self.value = b"".join(pieces).decode()
             except UnicodeDecodeError as error:
                 raise DecodeRefused(f"text that is not UTF-8: {error}") from None
+
+
+@dataclass(slots=True, eq=False)
+class AnswerSlot(Placeholder):
+    """Where a value goes that is the answer to another question of the sender's."""
+
+    question: int
+    value: object = None
 
 
 @dataclass(slots=True, eq=False)

@@ -1,8 +1,9 @@
 """A copy of a value as it is now, and about how many bytes it takes.
 
 Owns that what is sent later is what was given: a generator may fill the same list again
-for its next item while the last one still waits. Never judges what may cross. Called
-by the connection's streams.
+for its next item while the last one still waits, and a call that waits for a result is
+what it was when it was made. Never judges what may cross. Called by the connection's
+streams and the calls that wait.
 """
 
 from __future__ import annotations
@@ -22,26 +23,31 @@ _DEEPEST = 200
 _LEAST = 9
 
 
-def snapshot(value: Any) -> tuple[Any, int]:
+def snapshot(value: Any, instead: dict[int, Any] | None = None) -> tuple[Any, int]:
     """Return `value`, its containers and buffers copied; and about its bytes.
 
     Aliases and cycles of lists, dicts, sets and buffers are kept. Copies, dataclasses
     and references stand in it as they are.
+
+    Args:
+        value: Of any kind.
+        instead: What is to stand for some objects, by their ``id()``.
     """
     kind = type(value)
     if kind is str or kind is bytes:
         return value, _LEAST + len(value)
     if kind in _PLAIN:
         return value, _LEAST
-    taking = _Taking()
+    taking = _Taking(instead or {})
     return taking.take(value, 0), taking.size
 
 
 class _Taking:
     """One pass."""
 
-    def __init__(self) -> None:
+    def __init__(self, instead: dict[int, Any]) -> None:
         self.size = 0
+        self._instead = instead
         self._met: dict[int, Any] = {}
 
     def take(self, value: Any, depth: int) -> Any:
@@ -59,7 +65,7 @@ class _Taking:
             if met is None:
                 met = self._met[id(value)] = self._buffer(kind, value)
             return met
-        return value
+        return self._instead.get(id(value), value)
 
     def _container(self, kind: type, value: Any, depth: int) -> Any:
         met = self._met.get(id(value))

@@ -34,6 +34,7 @@ CACHE = 60125
 MEMORYVIEW = 60126
 BOOLS = 60127
 COMPLEXES = 60128
+ANSWER_OF = 60129
 STREAM = 60130
 
 #: Standard tags: integers that 64 bits cannot hold.

@@ -20,9 +20,9 @@ from typing import Any
 from geopb.errors import InsecureJelly, over_limit, qualified_name
 from geopb.jelly import tags
 from geopb.jelly.arrays import LEAST_BYTES, snapshot
-from geopb.jelly.census import BULK_BYTES
+from geopb.jelly.census import BULK_BYTES, SCALAR_TYPES, small_scalars
 from geopb.jelly.elements import is_array
-from geopb.jelly.passing import Bulk, Packing, Passer, SendLimits
+from geopb.jelly.passing import Bulk, Instead, Packing, Passer, SendLimits
 from geopb.jelly.refusal import refusal
 from geopb.jelly.registry import Record
 from geopb.jelly.scalars import SCALARS, check_integer
@@ -248,6 +248,8 @@ class Walk:
             tag = self._passer.passed(value, self._packing)
             if tag is None:
                 self._later.append((value, holder, place, self._depth))
+            elif type(tag) is Instead:
+                self._put(tag.value, holder, place)
             else:
                 self.kept.append(value)
                 holder[place] = tag
@@ -306,7 +308,7 @@ class Walk:
             return False
         rows = list(map(record.values, value))
         items = list(chain.from_iterable(rows))
-        if not _small_scalars(items):
+        if not small_scalars(items):
             return False
         self._count(len(items) + len(rows))
         self._depth += 1
@@ -325,26 +327,7 @@ class Walk:
 
 def _is_class(value: object) -> bool:
     """Whether it is of a class that may be a record: not one of the plain types."""
-    return type(value) not in _SMALL and type(value) not in _CONTAINERS
+    return type(value) not in SCALAR_TYPES and type(value) not in _CONTAINERS
 
 
-def _small_scalars(items: list[Any]) -> bool:
-    """Whether they are scalars that cbor2 may see as they are."""
-    kinds = set(map(type, items))
-    if not kinds <= _SMALL:
-        return False
-    if int in kinds:
-        whole = [item for item in items if type(item) is int]
-        if min(whole) < -_INT64 or max(whole) >= _INT64:
-            return False
-    for kind in (str, bytes):
-        if kind in kinds:
-            longest = max(len(item) for item in items if type(item) is kind)
-            if longest >= BULK_BYTES:
-                return False
-    return True
-
-
-_INT64 = 2**63
-_SMALL = frozenset((str, int, float, bool, NoneType, bytes))
 _CONTAINERS = (list, dict)

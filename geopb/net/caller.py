@@ -13,13 +13,17 @@ import gevent
 from gevent import get_hub
 
 from geopb.broker.broker import Broker
+from geopb.broker.pending import PromiseMet, holds_pending
+from geopb.broker.references import RemoteReference
 from geopb.errors import DeadlineExceeded, DeadReferenceError, Draining
 from geopb.jelly.census import is_small
+from geopb.net.early import call_named, call_with_promises
 from geopb.net.gate import Gate
 from geopb.net.service import served_here
-from geopb.promise.answer import Answer, TimedAnswer, too_late
-from geopb.promise.combine import fail
-from geopb.promise.deadline import time_left, until
+from geopb.promise.answer import Answer, TimedAnswer
+from geopb.promise.combine import failed_result
+from geopb.promise.deadline import time_left, too_late, until
+from geopb.promise.following import outcome
 from geopb.promise.promise import Promise
 from geopb.text import safe_str
 from geopb.wire.messages import call_options
@@ -31,13 +35,15 @@ if TYPE_CHECKING:
 class Caller:
     """Sends the calls of one connection."""
 
-    __slots__ = ("_broker", "_connection", "_gate", "_hub", "_open")
+    __slots__ = ("_broker", "_connection", "_gate", "_open", "call_early", "hub")
 
     def __init__(self, connection: Connection, broker: Broker, gate: Gate) -> None:
         self._connection = connection
         self._gate = gate
         self._broker = broker
-        self._hub = get_hub()
+        self.hub = get_hub()
+        #: Sends a call that names answers: see `Asking`.
+        self.call_early = broker.call_early
         #: Whether calls may be sent without a further look.
         self._open = True
 
@@ -65,13 +71,47 @@ class Caller:
             and timeout is None
             and until.get() is None
             and not self._gate.crowded()
-            and get_hub() is self._hub
+            and get_hub() is self.hub
         ):
-            promise: Answer[Any] = Answer(self._hub)
-            promise.question = self._broker.call(target, name, args, kwargs, promise)
+            promise: Answer[Any] = Answer(self.hub)
+            try:
+                promise.question = self._broker.call(
+                    target, name, args, kwargs, promise
+                )
+            except PromiseMet:
+                return call_with_promises(self, target, name, args, kwargs, None)
             promise.caller = self
             return promise
-        return self._call_carefully(target, name, args, kwargs, time_left(timeout))
+        if self.draining and holds_pending((args, kwargs)):
+            # It may belong to a call that is let finish.
+            return call_with_promises(self, target, name, args, kwargs, timeout)
+        begun = monotonic()
+        try:
+            return self._call_carefully(target, name, args, kwargs, time_left(timeout))
+        except PromiseMet:
+            left = None if timeout is None else timeout - (monotonic() - begun)
+            return call_with_promises(self, target, name, args, kwargs, left)
+
+    def call_named(
+        self, answer: Answer[Any], method: Any, args: Any, kwargs: Any
+    ) -> Promise[Any]:
+        """Call a method of what the answer to a question will be, at once if it can."""
+        return call_named(self, answer, method, args, kwargs)
+
+    @property
+    def line(self) -> object:
+        """The connection."""
+        return self._connection
+
+    @property
+    def lost(self) -> Exception | None:
+        """Why the connection has ended, None while it has not."""
+        return self._connection.lost
+
+    def held(self, target: int) -> RemoteReference | None:
+        """Return the reference to a target that is being called, None for the lobby."""
+        held = self._broker.imports.held(target)
+        return held if isinstance(held, RemoteReference) else None
 
     def _call_carefully(
         self,
@@ -83,18 +123,18 @@ class Caller:
     ) -> Promise[Any]:
         begun = monotonic()
         try:
-            nested = self._enter(seconds, args, kwargs)
+            nested = self.enter(seconds, args, kwargs)
         except DeadlineExceeded as error:
-            return fail(error)
+            return failed_result(error)
         if seconds is None:
-            promise: Answer[Any] = Answer(self._hub)
+            promise: Answer[Any] = Answer(self.hub)
             options = call_options(nested=nested, timeout=None)
             promise.question = self._broker.call(
                 target, name, args, kwargs, promise, options
             )
             promise.caller = self
             return promise
-        timed: TimedAnswer[Any] = TimedAnswer(self._hub)
+        timed: TimedAnswer[Any] = TimedAnswer(self.hub)
         left = seconds - (monotonic() - begun)
         options = call_options(nested=nested, timeout=left)
         timed.question = self._broker.call(target, name, args, kwargs, timed, options)
@@ -114,9 +154,16 @@ class Caller:
     ) -> None:
         """Send a call that is not answered."""
         seconds = time_left(timeout)
-        nested = self._enter(seconds, args, kwargs)
+        nested = self.enter(seconds, args, kwargs)
         options = call_options(nested=nested, timeout=seconds)
-        self._broker.call_only(target, name, args, kwargs, options)
+        try:
+            self._broker.call_only(target, name, args, kwargs, options)
+        except PromiseMet:
+            # With a question, under which it can be made again; nobody waits for that.
+            asked = call_with_promises(self, target, name, args, kwargs, timeout)
+            if asked.failed():
+                asked.get()
+            asked.rawlink(outcome)
 
     def abandon(self, question: int, promise: Answer[Any], *, late: bool) -> bool:
         """Have the peer stop a call; False if it is answered, or the line is gone."""
@@ -124,37 +171,49 @@ class Caller:
             question, promise, late=late
         )
 
-    def _enter(
-        self, seconds: float | None, args: tuple[Any, ...], kwargs: dict[str, Any]
+    def enter(
+        self,
+        seconds: float | None,
+        args: tuple[Any, ...],
+        kwargs: dict[str, Any],
+        *,
+        early: bool = False,
     ) -> bool:
         """Wait until a call may be sent; return whether it is sent as a nested one.
+
+        Args:
+            seconds: That it has, None for no deadline.
+            args: Its arguments.
+            kwargs: Likewise.
+            early: It depends on one that is under way, and so is let in while the peer
+                shuts down.
 
         Raises:
             DeadReferenceError: The connection is gone, or takes no new calls.
             DeadlineExceeded: There was no room for so many seconds.
         """
-        if self._connection.lost is not None:
+        if self.lost is not None:
             raise self._dead()
-        if get_hub() is not self._hub:
+        if get_hub() is not self.hub:
             raise RuntimeError(
                 "a reference can be called in the thread of its connection only"
             )
-        serving = self._check_draining()
+        serving = self._check_draining(early=early)
         if seconds is not None and seconds <= 0:
             raise too_late()
         if not self._gate.crowded():
             return serving
         small = is_small((args, kwargs))
         nested = self._wait_at_gate(seconds, small=small)
-        if self._connection.lost is not None:
+        if self.lost is not None:
             raise self._dead()
-        return self._check_draining() or nested
+        return self._check_draining(early=early) or nested
 
-    def _check_draining(self) -> bool:
+    def _check_draining(self, *, early: bool) -> bool:
         """Refuse a new call while one side drains; whether it is let in as nested."""
         if not self.draining:
             return False
-        if served_here() is None:
+        if not early and served_here() is None:
             raise Draining(
                 f"{self._connection.peer} is shutting down and takes no new calls"
             )

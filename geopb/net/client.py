@@ -26,8 +26,9 @@ from geopb.net.login import Login, Logins
 from geopb.net.options import read_client_options
 from geopb.net.waiting_roots import WaitingRoots
 from geopb.net.watchers import run_on_connect
-from geopb.promise.combine import fail
-from geopb.promise.promise import Promise, outcome
+from geopb.promise.combine import failed_result, result
+from geopb.promise.following import outcome
+from geopb.promise.promise import Promise
 from geopb.promise.waiting import Timeout
 from geopb.text import safe_str
 
@@ -123,7 +124,7 @@ class PBClientFactory:
         ``reconnect=True`` none of these but the last ends it: it waits until a
         connection is there.
         """
-        promise: Promise[Any] = Promise()
+        promise = result()
         connection = self._connection
         unreachable = self._unreachable()
         if unreachable is not None:
@@ -273,7 +274,7 @@ class PBClientFactory:
         try:
             return connection.call(LOBBY, GET_ROOT, (), {})
         except DeadReferenceError as error:
-            return fail(error)
+            return failed_result(error)
 
     def _wait_until_up(self, timeout: float | None) -> None:
         self._up.get(timeout=timeout)

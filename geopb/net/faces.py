@@ -72,6 +72,14 @@ class Faces:
         """Run an update of a cache, later, behind those that came before it."""
         self.service.updates.start(call, entry)
 
+    def is_open(self, question: int) -> bool:
+        """Whether a call of the peer's is here and not answered."""
+        return self.service.is_open(question)
+
+    def run_waiting(self, call: IncomingCall) -> None:
+        """The last answer was given that a call waited for which names answers."""
+        self.service.run_waiting(call)
+
     def resume(self, entry: CacheEntry) -> None:
         """Let a cache's updates run: its state has been taken."""
         self.service.updates.resume(entry)

@@ -14,8 +14,7 @@ from typing import TYPE_CHECKING, Any, NoReturn, Self
 from geopb.broker.references import RemoteReference
 from geopb.errors import InsecureJelly, LimitExceeded
 from geopb.failure import CopiedFailure
-from geopb.promise.answer import too_late
-from geopb.promise.deadline import time_left
+from geopb.promise.deadline import time_left, too_late
 
 if TYPE_CHECKING:
     from geopb.net.streams import Fetch, Streams

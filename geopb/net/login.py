@@ -29,7 +29,8 @@ from geopb.failure import Failure
 from geopb.net import lobby
 from geopb.net.connection import Connection
 from geopb.net.waiting_roots import WaitingRoots
-from geopb.promise.promise import Promise, outcome
+from geopb.promise.following import outcome
+from geopb.promise.promise import Promise
 from geopb.workers import interrupt_main
 
 _log = logging.getLogger("geopb.client")
@@ -46,6 +47,7 @@ class Login(Promise[Any]):
         TypeError: `credentials` are none.
     """
 
+    _is_result = True
     #: The answer that it waits for now.
     _asked: Promise[Any] | None = None
 

@@ -16,7 +16,7 @@ from gevent import Greenlet, GreenletExit
 
 from geopb.broker.calls import IncomingCall
 from geopb.errors import Cancelled, DeadlineExceeded, ProtocolError
-from geopb.promise.answer import too_late
+from geopb.promise.deadline import too_late
 from geopb.promise.promise import Promise
 from geopb.workers import worker_pool
 
@@ -26,11 +26,17 @@ class Running:
 
     Args:
         answer: Answers a call with a failure; runs in a worker.
+        stop_waiting: Has a call that waits for others' answers begin, to be stopped.
     """
 
-    __slots__ = ("_answer", "_calls", "_pool")
+    __slots__ = ("_answer", "_calls", "_pool", "_stop_waiting")
 
-    def __init__(self, answer: Callable[[IncomingCall, Exception], None]) -> None:
+    def __init__(
+        self,
+        answer: Callable[[IncomingCall, Exception], None],
+        stop_waiting: Callable[[IncomingCall], None],
+    ) -> None:
+        self._stop_waiting = stop_waiting
         # By question; those that want no answer by a number of their own below 0.
         self._calls: dict[int, IncomingCall] = {}
         self._answer = answer
@@ -54,6 +60,10 @@ class Running:
             call.timer = self._pool.hub.loop.timer(call.timeout)
             # From now on, not from when this turn of the loop began.
             call.timer.start(self._interrupt, call, too_late(), update=True)
+
+    def is_open(self, question: int) -> bool:
+        """Whether a call of that question is here and not answered."""
+        return question in self._calls
 
     def remove(self, call: IncomingCall) -> None:
         """Take note that a call has been answered."""
@@ -80,7 +90,7 @@ class Running:
         for call in calls.values():
             # What was sent before the end is begun all the same, unless it is to be
             # stopped for another reason.
-            call.begins_anyway = call.interruption is None
+            call.begins_anyway = call.interruption is None and not call.waits
             self._interrupt(call, Cancelled("the connection of the caller has ended"))
 
     def begin(self, call: IncomingCall) -> bool:
@@ -100,7 +110,9 @@ class Running:
         if call.interruption is not None:
             return
         call.interruption = error
-        if call.result is not None:
+        if call.waits:
+            self._stop_waiting(call)
+        elif call.result is not None:
             self._pool.submit(self._end_late, call)
         elif call.worker is not None:
             # It is blocked: it does not run while this does. Not from here: this may

@@ -16,25 +16,25 @@ from types import NoneType
 from typing import Any
 from weakref import WeakKeyDictionary
 
-from gevent import Greenlet, GreenletExit, getcurrent
+from gevent import Greenlet, getcurrent
 from gevent.event import AsyncResult, Event
 
 from geopb.broker.broker import Broker
 from geopb.broker.calls import IncomingCall
-from geopb.broker.objects import serving_perspective
+from geopb.broker.pipeline import Names
 from geopb.errors import Draining, Error, over_limit
 from geopb.failure import format_traceback
-from geopb.flavors.referenceable import Referenceable
-from geopb.jelly.finish import Unfinished
+from geopb.jelly.finish import Unfinished, abandon
+from geopb.net.boundary import finish, is_misfit, pass_on, prepare
 from geopb.net.gate import Gate
 from geopb.net.options import Options
 from geopb.net.producer import Producer
 from geopb.net.running import Running
 from geopb.net.updates import Updates
-from geopb.promise.deadline import until
-from geopb.promise.promise import Promise, outcome
+from geopb.promise.following import outcome
+from geopb.promise.promise import Promise
 from geopb.text import printable, safe_str
-from geopb.workers import Worker, interrupt_main, worker_pool
+from geopb.workers import Worker, worker_pool
 
 _log = logging.getLogger("geopb")
 
@@ -46,7 +46,6 @@ _NESTED_SHARE = 2
 _LATER = (Promise, AsyncResult, Greenlet)
 #: The most frequent results, which need no further look.
 _NEVER_LATER = frozenset((NoneType, bool, int, float, str, bytes, list, dict))
-_DISPATCH = Referenceable.remoteMessageReceived.__code__
 
 
 class Service:
@@ -62,16 +61,20 @@ class Service:
         "_pool",
         "_waiting",
         "asked",
+        "is_open",
         "refuses",
         "running",
         "stoppers",
         "updates",
+        "waiting",
     )
 
     def __init__(self, broker: Broker, gate: Gate, options: Options) -> None:
         #: Calls that run; and of those and the held ones, those that want an answer.
         self.running = 0
         self.asked = 0
+        #: Calls that wait for answers that they name, before they run.
+        self.waiting = 0
         #: Whether calls are refused that do not belong to running ones.
         self.refuses = False
         #: Calls that stop the server, which does not wait for them.
@@ -84,7 +87,9 @@ class Service:
         self._options = options
         self._limit = options.limits.max_pending_calls
         self._pool = worker_pool()
-        self._calls = Running(self._answer_failure)
+        self._calls = Running(self._answer_failure, self._stop_waiting)
+        #: Whether a call of that question is here and not answered.
+        self.is_open = self._calls.is_open
         #: Run what changes the caches of this side.
         self.updates = Updates(self, self._serve, self._limit)
 
@@ -102,29 +107,64 @@ class Service:
             # It waits for items, perhaps long, and takes no place among those that run.
             call.target.fetch(call)
             return
-        if self.refuses and not nested:
+        names = call.names
+        if self.refuses and not nested and names is None:
             draining = Draining("the peer is shutting down and takes no new calls")
             self._broker.refuse(call.question, draining)
             return
         if call.question is not None:
             limit = self._limit * _NESTED_SHARE if nested else self._limit
             if self.asked >= limit:
+                if names is not None and not nested:
+                    # Before the hello its caller could not know; it can make it again.
+                    self._broker.check_unread()
+                    self._broker.not_run(call, names.questions()[0])
+                    return
                 size = self.asked + 1
                 name = "max_pending_calls"
                 error = over_limit(name, self._limit, "running calls", size)
-                if call.unfinished is not None:
-                    call.unfinished.abandon()
+                abandon(call.unfinished)
                 self._broker.refuse(call.question, error)
                 return
         self.expect(call)
-        if not nested and (self._held or self.running >= self._limit):
+        if names is not None and self._broker.pipeline.hold(call, names):
+            call.waits = True
+            self.waiting += 1
+        elif names is not None:
+            self._broker.check_unread()
+            self._begin_named(call, names)
+        elif not nested and (self._held or self.running >= self._limit):
             most = _MOST_HELD * self._limit
             if len(self._held) >= most:
                 raise over_limit("max_pending_calls", most, "one-way calls", most + 1)
             if not isinstance(self._held, deque):
                 self._held = deque()
             self._held.append(call)
-            return
+        else:
+            self.running += 1
+            self._pool.submit(self._serve, call)
+
+    def run_waiting(self, call: IncomingCall) -> None:
+        """Run a call that has waited for answers: the last of them is given."""
+        call.waits = False
+        self.waiting -= 1
+        if call.names is not None:
+            self._begin_named(call, call.names)
+
+    def _begin_named(self, call: IncomingCall, names: Names) -> None:
+        """Run a call with the answers that it names, if they can be had here."""
+        self.running += 1
+        lacking = self._broker.pipeline.complete(call, names)
+        if lacking is None:
+            self._pool.submit(self._serve, call)
+        else:
+            self._broker.not_run(call, lacking)
+            self._done(call)
+
+    def _stop_waiting(self, call: IncomingCall) -> None:
+        """Answer a call that was interrupted before it could run."""
+        call.waits = False
+        self.waiting -= 1
         self.running += 1
         self._pool.submit(self._serve, call)
 
@@ -145,7 +185,7 @@ class Service:
         self, unfinished: Unfinished, then: Callable[[BaseException | None], object]
     ) -> None:
         """Finish an answer in a worker, where users' code may run; then go on."""
-        self._pool.submit(_finish, (unfinished, then))
+        self._pool.submit(finish, (unfinished, then))
 
     def add_stopper(self, call: IncomingCall) -> None:
         """Take note that `call` stops its own server."""
@@ -154,9 +194,15 @@ class Service:
 
     def wait_until_quiet(self, timeout: float | None) -> None:
         """Block until no call runs but those that stop the server, or `timeout`."""
-        self._wait_until(
-            lambda: self.running + len(self._held) <= len(self.stoppers), timeout
-        )
+        self._wait_until(self._is_quiet, timeout)
+
+    def _is_quiet(self) -> bool:
+        left = self.running + len(self._held) + self.waiting
+        if self.waiting and self.stoppers:
+            # What waits for the answer of one that stops the server never runs in time.
+            asked = [call.question for call in self.stoppers if call.question]
+            left -= self._broker.pipeline.behind(asked)
+        return left <= len(self.stoppers)
 
     def wait_until_no_stopper(self, timeout: float) -> None:
         """Block until those that stop the server are answered, or `timeout`."""
@@ -191,7 +237,7 @@ class Service:
                 or call.timeout is not None
                 or call.target.serializing_perspective is not None
             ):
-                context.run(_prepare, call)
+                context.run(prepare, call)
             result = context.run(
                 call.target.remoteMessageReceived,
                 self._broker,
@@ -202,7 +248,7 @@ class Service:
         except BaseException as error:
             worker.serving = worker.call = None
             self._answer_failure(call, error)
-            _pass_on(error)
+            pass_on(error)
             return
         # From here on it is not interrupted any more.
         worker.serving = worker.call = None
@@ -236,17 +282,17 @@ class Service:
         except BaseException as error:
             # Or Ctrl-C has struck in the send, and the connection has ended.
             self._answer_failure(call, error)
-            _pass_on(error)
+            pass_on(error)
         else:
             self._done(call)
         if interruption is not None:
-            _pass_on(interruption)
+            pass_on(interruption)
 
     def _answer_failure(
         self, call: IncomingCall, error: BaseException, trace: str | None = None
     ) -> None:
         interruption = self._wait_for_bytes(small=True)
-        unexpected = not issubclass(type(error), Error) and not _is_misfit(error)
+        unexpected = not issubclass(type(error), Error) and not is_misfit(error)
         if trace is None and (unexpected or self._options.unsafe_tracebacks):
             trace = format_traceback(error)
         told = trace if self._options.unsafe_tracebacks else None
@@ -258,14 +304,14 @@ class Service:
         try:
             if unexpected:
                 _log.error("Peer will receive following PB traceback:\n%s", trace)
-            elif _is_misfit(error):
+            elif is_misfit(error):
                 # The peer's mistake: a traceback would say nothing more.
                 text = printable(safe_str(error), 500)
                 _log.warning("call of %s refused: %s", printable(call.name), text)
         except Exception:
             # A handler that raises cannot be told so in the log.
             traceback.print_exc()
-        _pass_on(interruption)
+        pass_on(interruption)
 
     def _wait_for_bytes(self, *, small: bool = False) -> BaseException | None:
         """Wait while too much is unsent; return what interrupted that.
@@ -288,47 +334,6 @@ class Service:
         if self._waiting:
             self.stoppers -= {call}
             self._changed()
-
-
-def _prepare(call: IncomingCall) -> None:
-    """Set up a call's context, and finish its arguments: users' code may run."""
-    until.set(call.until)
-    serving_perspective.set(call.target.serializing_perspective)
-    if call.unfinished is not None:
-        call.unfinished.finish()
-
-
-def _finish(
-    job: tuple[Unfinished, Callable[[BaseException | None], object]],
-) -> None:
-    """Finish an answer, in a worker, and tell how that went."""
-    unfinished, then = job
-    try:
-        Context().run(unfinished.finish)
-    except BaseException as error:
-        then(error)
-        _pass_on(error)
-    else:
-        then(None)
-
-
-def _pass_on(error: BaseException | None) -> None:
-    """Go on with what a call was hit by, now that it is answered."""
-    if isinstance(error, KeyboardInterrupt):
-        interrupt_main(error)
-    elif isinstance(error, GreenletExit):
-        # Whoever killed this greenlet waits for its end.
-        raise error
-
-
-def _is_misfit(error: BaseException) -> bool:
-    """Whether a method was called with arguments that it does not take."""
-    if not isinstance(error, TypeError) or error.__traceback__ is None:
-        return False
-    last = error.__traceback__
-    while last.tb_next is not None:
-        last = last.tb_next
-    return last.tb_frame.f_code is _DISPATCH
 
 
 def served_here() -> tuple[Service, IncomingCall] | None:

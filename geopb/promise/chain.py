@@ -9,10 +9,10 @@ from collections.abc import Callable
 from contextvars import Context
 from typing import TYPE_CHECKING, Any, cast
 
-from gevent import Greenlet, GreenletExit
-from gevent.event import AsyncResult
+from gevent import GreenletExit
 
 from geopb.failure import Failure, raised_failure
+from geopb.promise.following import FOLLOWED, follow
 from geopb.promise.waiting import Waitable, handling
 from geopb.workers import interrupt_main
 
@@ -80,8 +80,8 @@ def run_handlers(promise: Promise[Any]) -> None:
             if issubclass(type(error), GreenletExit):
                 killed = cast(GreenletExit, error)
             continue
-        if isinstance(result, (Waitable, AsyncResult, Greenlet)):
-            promise._follow(cast(Any, result))
+        if isinstance(result, FOLLOWED):
+            follow(promise, result)
             break
         if isinstance(result, Failure):
             promise._value, promise._failure = None, result

@@ -6,8 +6,9 @@ from collections.abc import Iterable
 from functools import partial
 from typing import Any, TypeVar
 
-from geopb.failure import Failure
-from geopb.promise.promise import Promise, outcome
+from geopb.failure import Failure, failure_of
+from geopb.promise.following import outcome
+from geopb.promise.promise import Promise
 from geopb.promise.waiting import Waitable
 
 T = TypeVar("T")
@@ -24,6 +25,20 @@ def fail(exception: BaseException | Failure) -> Promise[Any]:
     """Return a promise that has failed already."""
     promise: Promise[Any] = Promise()
     promise.set_exception(exception)
+    return promise
+
+
+def result() -> Promise[Any]:
+    """Return a promise of what a connection will give: for connections."""
+    promise: Promise[Any] = Promise()
+    promise._is_result = True
+    return promise
+
+
+def failed_result(error: BaseException) -> Promise[Any]:
+    """Return a promise of what a connection does not give."""
+    promise = result()
+    promise.settle(None, failure_of(error))
     return promise
 
 

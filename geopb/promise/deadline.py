@@ -13,6 +13,7 @@ from contextvars import ContextVar
 from time import monotonic
 
 from geopb.broker.calls import checked_seconds
+from geopb.errors import DeadlineExceeded
 from geopb.wire.messages import LONGEST
 
 #: When the calls made here have to be done, by the monotonic clock; None for never.
@@ -60,3 +61,8 @@ def time_left(timeout: float | None) -> float | None:
         left = left if timeout is None else min(left, timeout)
     # No timer takes more, nor does the peer.
     return None if left is not None and left >= LONGEST else left
+
+
+def too_late() -> DeadlineExceeded:
+    """Make the error of a call whose deadline has passed."""
+    return DeadlineExceeded("the deadline of the call has passed")

@@ -1,57 +1,92 @@
-"""Calls on what a promise will be.
+"""Calls that wait for a promise.
 
-Owns the calls that wait for one promise, and their order. Called by `Promise` alone.
+Owns those that are not sent before one promise is there, and their order: calls on it,
+and calls that take it as an argument. Called by promises and connections.
 """
 
 from __future__ import annotations
 
 from collections import deque
 from collections.abc import Callable
-from contextvars import copy_context
+from time import monotonic
 from typing import TYPE_CHECKING, Any
 
 from gevent import GreenletExit
 
-from geopb.failure import failure_of
+from geopb.failure import Failure, failure_of
+from geopb.jelly.snapshot import snapshot
 from geopb.promise.chain import call_value
-from geopb.workers import interrupt_main, worker_pool
+from geopb.promise.deadline import time_left, too_late, until
+from geopb.workers import context_for_later, interrupt_main, worker_pool
 
 if TYPE_CHECKING:
     from geopb.promise.promise import Promise
 
 
 class Dependents:
-    """The calls on one promise's value that are not sent yet."""
+    """The calls that wait for one promise."""
 
-    __slots__ = ("_calls", "_promise", "_sending")
+    __slots__ = ("_calls", "_promise", "_sending", "_through")
 
     def __init__(self, promise: Promise[Any]) -> None:
         self._promise = promise
         self._calls: deque[Callable[[], object]] = deque()
         #: Whether a worker is sending them.
         self._sending = False
+        #: The result that the promise follows, to which they can go already.
+        self._through: Promise[Any] | None = None
 
-    def add(
+    def add_call(
         self, called: Promise[Any], method: Any, args: Any, kwargs: Any
     ) -> Promise[Any]:
-        """Have `called` settled with what the call gives; return it."""
+        """Have `called` settled with what a call on the promise gives; return it."""
+        # As they are now: their owner may change them before they are sent.
+        (args, kwargs), _ = snapshot((args, kwargs))
+        return self.add(called, lambda on: call_value(on, method, args, kwargs))
+
+    def add(
+        self,
+        called: Promise[Any],
+        call: Callable[[Any], Any],
+        timeout: float | None = None,
+    ) -> Promise[Any]:
+        """Have `called` settled with what ``call(value)`` gives; return it.
+
+        Args:
+            called: It fails as the promise does, if that fails.
+            call: Gets the promise's value, or a promise of it.
+            timeout: Seconds that the call has, None for no limit but the deadline here.
+        """
         promise = self._promise
         called._waits_for = (promise,)
         # Its deadline, above all: it is made now, and sent later.
-        context = copy_context()
+        context = context_for_later()
+        timer: Any = None
+        seconds = time_left(timeout)
+        if seconds is not None:
+            context.run(until.set, monotonic() + seconds)
+            timer = called._hub.loop.timer(max(seconds, 0))
+            timer.start(_expire, called, update=True)
 
         def go_on() -> None:
-            called._waits_for = ()
-            if called._cancelled:
+            if timer is not None:
+                # From here on that is for whom the call is sent by.
+                timer.close()
+            if called._ready or called._cancelled:
                 # Not wanted any more: it is not sent.
                 return
-            if promise._failure is not None:
-                promise._looked_at()
-                called.settle(None, promise._failure)
-                return
+            called._waits_for = ()
+            on = self._through
+            if promise._ready or on is None:
+                if promise._failure is not None:
+                    promise._looked_at()
+                    called.settle(None, promise._failure)
+                    return
+                on = promise._value
+            else:
+                promise._passed_on = True
             try:
-                value = promise._value
-                called.set(context.run(call_value, value, method, args, kwargs))
+                called.set(context.run(call, on))
             except BaseException as error:
                 called.settle(None, failure_of(error))
                 if isinstance(error, KeyboardInterrupt):
@@ -60,13 +95,21 @@ class Dependents:
                     raise
 
         self._calls.append(go_on)
-        if promise._ready and not self._sending:
+        if self._can_send() and not self._sending:
             self.send_soon()
         return called
 
+    def send_through(self, result: Promise[Any]) -> None:
+        """Send them to the result that the promise follows, though it is not there."""
+        self._through = result
+        self.send_soon()
+
     def send_soon(self) -> None:
-        """Send them, in a worker: the promise is ready."""
+        """Send them, in a worker: the promise is ready, or they can go to another."""
         worker_pool().submit(Dependents._send, self)
+
+    def _can_send(self) -> bool:
+        return self._promise._ready or self._through is not None
 
     def _send(self) -> None:
         """Send the calls that waited, in their order."""
@@ -75,7 +118,7 @@ class Dependents:
         self._sending = True
         promise = self._promise
         try:
-            while self._calls and promise._ready:
+            while self._calls and self._can_send():
                 # It may wait for room: the flag keeps the order meanwhile.
                 self._calls.popleft()()
         finally:
@@ -83,6 +126,13 @@ class Dependents:
             if not self._calls:
                 # No cycle may keep the promise when its owner drops it.
                 promise._dependents = None
-            elif promise._ready:
+            elif self._can_send():
                 # This greenlet was killed in a call: the next ones go out all the same.
                 self.send_soon()
+
+
+def _expire(called: Promise[Any]) -> None:
+    """Fail a call whose time is over while it waits."""
+    if not called._ready:
+        called._waits_for = ()
+        called.settle(None, Failure(too_late()))

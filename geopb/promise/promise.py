@@ -12,13 +12,17 @@ from collections.abc import Callable, Iterable, Mapping
 from contextvars import copy_context
 from typing import Any, Generic, Self, TypeVar, cast
 
-from gevent import Greenlet, get_hub
-from gevent.event import AsyncResult
+from gevent import get_hub
 
+from geopb.broker.pending import Named, Pending
 from geopb.errors import Cancelled
 from geopb.failure import Failure, failure_of
+from geopb.jelly.passing import Instead
 from geopb.promise.chain import Handler, Step, run_handlers
 from geopb.promise.dependents import Dependents
+from geopb.promise.following import FOLLOWED, follow
+from geopb.promise.naming import NamedAnswer
+from geopb.promise.pipelining import call_on, stand_in
 from geopb.promise.unhandled import Unhandled
 from geopb.promise.waiting import Timeout, Waitable
 from geopb.workers import worker_pool
@@ -28,7 +32,7 @@ T_co = TypeVar("T_co", covariant=True)
 _UNSET: Any = object()
 
 
-class Promise(Waitable, Generic[T_co]):
+class Promise(Waitable, Pending, Generic[T_co]):
     """A result that will be there later.
 
     Wait for it with `get`, or add handlers that run when it is there, each taking
@@ -50,6 +54,12 @@ class Promise(Waitable, Generic[T_co]):
     _cancelled = False
     #: What it follows now, and its link there.
     _followed: tuple[Any, Callable[[object], None]] | None = None
+    #: The other result that it follows, or followed, to its own end.
+    _source: Promise[Any] | None = None
+    #: Whether calls on it have gone to that one.
+    _passed_on = False
+    #: How calls name it as the answer to a question, once one has.
+    _named: NamedAnswer | None = None
 
     def __init__(self) -> None:
         self._hub = get_hub()
@@ -168,14 +178,19 @@ class Promise(Waitable, Generic[T_co]):
     def callRemote(self, method: Any, /, *args: Any, **kwargs: Any) -> Promise[Any]:
         """Call a method of the object that this promise will be.
 
-        Returns at once. The call goes out when the object is there; calls on one
-        promise go out in their order. If this promise fails, the call fails with the
-        same failure; if its value cannot be called, with a TypeError.
+        Of a call's promise, or a root's, that has no handlers the call goes out at
+        once, though this one is not there yet: both take one round trip. On any other
+        it goes out when the object is there. Calls on one promise start in their
+        order. If this promise fails, the call fails with the same failure; if its
+        value cannot be called, with a TypeError. It waits only as
+        `RemoteReference.callRemote` does.
         """
         self._check_thread()
-        if self._dependents is None:
-            self._dependents = Dependents(self)
-        return self._dependents.add(Promise(), method, args, kwargs)
+        return call_on(self, Promise(), method, args, kwargs)
+
+    def stand_in(self, line: object) -> Named | Instead:
+        """Return what crosses for it among a call's arguments: for the broker."""
+        return stand_in(self, line)
 
     def is_followed(self) -> bool:
         """Whether something waits for its end: a greenlet, a handler, a call."""
@@ -231,8 +246,8 @@ class Promise(Waitable, Generic[T_co]):
         """
         if not self._claim():
             return
-        if isinstance(value, _FOLLOWED):
-            self._follow(value)
+        if isinstance(value, FOLLOWED):
+            follow(self, value)
         else:
             self._end(value, None)
 
@@ -248,7 +263,12 @@ class Promise(Waitable, Generic[T_co]):
 
     def settle(self, value: object, failure: Failure | None = None) -> None:
         """End with `value` or `failure`: for the broker. Does not switch greenlets."""
-        if failure is None and self._handlers is None and self._dependents is None:
+        if (
+            failure is None
+            and self._handlers is None
+            and self._dependents is None
+            and self._named is None
+        ):
             # Most answers: nobody has chained on it.
             self._value = value
             self._ready = True
@@ -271,6 +291,9 @@ class Promise(Waitable, Generic[T_co]):
 
     def _end(self, value: Any, failure: Failure | None) -> None:
         """Take what stands at this point of the chain, and go on with the rest."""
+        if self._named is not None:
+            # The answer itself: what the chain makes of it is not named.
+            self._named.take(self, value, failure)
         self._value = value
         self._failure = failure
         self._waits_for = ()
@@ -295,29 +318,6 @@ class Promise(Waitable, Generic[T_co]):
             self._unhandled.failure = None
             self._unhandled = None
 
-    # -- following others --------------------------------------------------------------
-
-    def _follow(
-        self, other: Promise[Any] | AsyncResult[Any] | Greenlet[..., Any]
-    ) -> None:
-        """End as `other` does, when it does."""
-        if isinstance(other, Promise):
-            if other._depends_on(self):
-                self._end(None, Failure(RuntimeError("a promise waits for itself")))
-                return
-            self._waits_for = (other,)
-        if other.ready():
-            self._end(*outcome(other))
-            return
-
-        def ended(_: object) -> None:
-            if self._followed == (other, ended):
-                self._followed = None
-                self._end(*outcome(other))
-
-        self._followed = (other, ended)
-        other.rawlink(ended)
-
     def __repr__(self) -> str:
         if not self._ready:
             return f"<Promise at {id(self):#x} pending>"
@@ -326,20 +326,6 @@ class Promise(Waitable, Generic[T_co]):
         return f"<Promise at {id(self):#x} value of {type(self._value).__name__}>"
 
 
-#: What a promise follows when it is set to it, or a handler returns it.
-_FOLLOWED = (Promise, AsyncResult, Greenlet)
-
-
 def cancelled() -> Failure:
     """Make the failure of what was cancelled here: nobody has to look at it."""
     return Failure(Cancelled("cancelled"), quiet=True)
-
-
-def outcome(other: Any) -> tuple[Any, Failure | None]:
-    """Return what a finished promise, AsyncResult or Greenlet ended with."""
-    if isinstance(other, Promise):
-        other._looked_at()
-        return other._value, other._failure
-    if other.exception is not None:
-        return None, failure_of(other.exception)
-    return other.value, None

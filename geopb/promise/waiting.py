@@ -42,6 +42,8 @@ class Waitable:
     _hub: Any
     _ready = False
     _links: list[Callable[[Any], object]] | None = None
+    #: Whether it is of what a connection gives, not made by hand.
+    _is_result = False
     #: What this one cannot become ready before.
     _waits_for: tuple[Waitable, ...] = ()
 

@@ -34,8 +34,10 @@ SNAPSHOT = 8
 UPDATES_END = 9
 CANCEL = 10
 DRAINING = 11
+NOT_RUN = 12
 
-#: Ids are allotted by whoever uses them first, from 1; target 0 is the lobby.
+#: Ids are allotted by whoever uses them first, from 1; target 0 is the lobby, and one
+#: below 0 is what the answer to the question of that number will be.
 MAX_ID = 2**63 - 1
 
 #: Seconds that a call may be given, some 30 years: timers take no more.
@@ -145,7 +147,7 @@ def read_call(message: list[Any]) -> Call:
     if (
         (question is None or (type(question) is int and 0 < question <= MAX_ID))
         and type(target) is int
-        and 0 <= target <= MAX_ID
+        and -MAX_ID <= target <= MAX_ID
         and type(name) is str
         and type(args) is list
     ):
@@ -218,9 +220,9 @@ def read_release(message: list[object]) -> list[tuple[int, int]]:
 
 
 def read_update(message: list[Any]) -> Call:
-    """Return what an update asks: a call, whose target is a cache and never 0."""
+    """Return what an update asks: a call, whose target is a cache's id."""
     call = read_call(message)
-    if not call[1]:
+    if call[1] <= 0:
         raise _wrong("update", message)
     return call
 
@@ -273,6 +275,13 @@ def read_cancel(message: list[Any]) -> tuple[int, bool]:
     if type(late) is not bool:
         raise _wrong("cancel", message)
     return message[1], late
+
+
+def read_not_run(message: list[Any]) -> tuple[int, int]:
+    """Return the two questions of ``[NOT_RUN, question, of]``."""
+    if len(message) < 3 or not is_id(message[1]) or not is_id(message[2]):
+        raise _wrong("refusal to run a call", message)
+    return message[1], message[2]
 
 
 def read_draining(message: list[Any]) -> bool:

@@ -189,6 +189,8 @@ class Side:
         self.held: list[IncomingCall] = []
         self.holding = False
         self.nested: list[bool] = []
+        #: Questions of the peer's calls that are not run yet.
+        self.open: set[int | None] = set()
         #: No update of a cache is run until `catch_up`.
         self.slow = False
         #: What hooks have raised whose caller is nobody.
@@ -226,9 +228,32 @@ class Side:
         self.opened_count += 1
 
     def start(self, call: IncomingCall, *, nested: bool) -> None:
-        """Keep a call of the peer's for `run_due`."""
+        """Keep a call of the peer's for `run_due`, or until what it names is given."""
         self.nested.append(nested)
-        self._due.append(partial(self._run_or_hold, call))
+        self.open.add(call.question)
+        if call.names is not None and self.broker.pipeline.hold(call, call.names):
+            call.waits = True
+        else:
+            self._begin(call)
+
+    def is_open(self, question: int) -> bool:
+        """Whether a call of that question is here and not answered."""
+        return question in self.open
+
+    def run_waiting(self, call: IncomingCall) -> None:
+        """Run a call whose last answer was given."""
+        call.waits = False
+        self._begin(call)
+
+    def _begin(self, call: IncomingCall) -> None:
+        lacking = None
+        if call.names is not None:
+            lacking = self.broker.pipeline.complete(call, call.names)
+        if lacking is None:
+            self._due.append(partial(self._run_or_hold, call))
+        else:
+            self.open.discard(call.question)
+            self.broker.not_run(call, lacking)
 
     def start_update(self, call: IncomingCall, entry: CacheEntry) -> None:
         """Run an update of a cache behind those that came before it."""
@@ -336,6 +361,8 @@ class Side:
             context.run(self.broker.answer, call, value)
         except Exception as error:
             self.broker.fail(call, error)
+        finally:
+            self.open.discard(call.question)
 
     def catch_up(self) -> None:
         """Run the updates that were held back, and no longer hold any."""

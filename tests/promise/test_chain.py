@@ -917,8 +917,9 @@ def test_call_that_waits_for_room_goes_out_once() -> None:
     """A handler that is added meanwhile makes the promise end once more."""
     target = FakeReference()
     target.gate.clear()
-    promise = pb.succeed(target)
+    promise: pb.Promise[Any] = pb.Promise()
     called = promise.callRemote("echo")
+    promise.set(target)
     eventually(lambda: target.calls)
 
     promise.addCallback(lambda value: value)

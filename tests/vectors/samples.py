@@ -29,7 +29,8 @@ PATH = Path(__file__).with_name("v1.json")
 SETTING = (
     "The receiver has the peer's hello. It has asked questions 1, 2 and 3, which are "
     "open. It has sent its object 1 twice and its object 2 once. The lobby (target 0) "
-    "has a method `take`, which takes anything. It knows these classes: "
+    "has a method `take`, which takes anything, and `echo`, which returns what it is "
+    "given; the objects have `ask`. It knows these classes: "
     "vectors.Point, a record with the fields x and y; vectors.Note, copies whose "
     "state is a map; vectors.Color, an enumeration of RED and GREEN; "
     "vectors.Access, flags READ and WRITE; vectors.Problem, an exception; "
@@ -442,6 +443,30 @@ def _messages() -> dict[str, Sample]:
             False,
             "draining-seen",
             "the peer has read that this side takes no new calls",
+        ),
+        "answer-called": (
+            [[1, 1, 0, "echo", [yours]], [1, 2, -1, "ask", []]],
+            True,
+            "on-answer",
+            "the second call is on what the first one returns, object 1",
+        ),
+        "answer-passed": (
+            [[1, 1, 0, "echo", [[7]]], [1, 2, 0, "take", [Tag(tags.ANSWER_OF, 1)]]],
+            True,
+            "call",
+            "a call whose argument is what the first one returns",
+        ),
+        "answer-unknown": (
+            [[1, 2, -1, "ask", []]],
+            False,
+            "not-run",
+            "a call on an answer that is not known (any more)",
+        ),
+        "answer-no-object": (
+            [[1, 1, 0, "echo", [7]], [1, 2, -1, "ask", []]],
+            False,
+            "not-run",
+            "what is wrong with calling a value is the caller's to say",
         ),
         "call-one-way": (
             [[1, None, 0, "take", [1]]],
@@ -872,6 +897,18 @@ def _endings() -> dict[str, Sample]:
         ),
         "cancel-no-question": ends("what is cancelled is named", [10, None]),
         "cancel-no-bool": ends("late or not", [10, 1, 1]),
+        "not-run-names-nothing": ends(
+            "what names no answer cannot be put off", [12, 1, 2]
+        ),
+        "not-run-not-open": ends("a question that is not open", [12, 9, 1]),
+        "not-run-of-nothing": ends("what is to be waited for is named", [12, 1]),
+        "answer-named-in-answer": ends(
+            "answers are named in calls only",
+            [3, 9, "a", "", [], [Tag(tags.ANSWER_OF, 1)], {}],
+        ),
+        "answer-named-one-way": ends(
+            "a call that names an answer wants one", [1, None, -1, "ask", []]
+        ),
         "draining-no-bool": ends("announced or seen", [11, None]),
         "error-no-attributes": ends(
             "an error has seven fields", [3, 1, "a.B", "text", ["a.B"], []]
@@ -933,6 +970,8 @@ def document() -> str:
         "error": "question 1 ends with an exception",
         "release": "the references are given back",
         "cancel": "the call of question 1 is stopped, if it runs",
+        "on-answer": "object 1 runs the second call, and answers it",
+        "not-run": "[12, 2, 1] is sent: question 2 is not run",
         "draining": "[11, true] is sent, once, and no new calls",
         "draining-seen": "the peer's new calls are refused, if it was told so before",
         "parted": "the peer has gone",

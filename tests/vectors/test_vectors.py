@@ -11,6 +11,7 @@ import pytest
 
 from geopb.broker.broker import State
 from geopb.broker.calls import IncomingCall
+from geopb.broker.pending import Named
 from geopb.errors import LimitExceeded, ProtocolError
 from geopb.flavors.streamed import stream
 from geopb.wire import messages
@@ -33,6 +34,7 @@ ARGUMENTS: dict[str, Any] = {
     "call-timeout": [],
     "call-timeout-past": [],
     "call-one-way": [1],
+    "answer-passed": [[7]],
     "call-later": [],
     "call-long-heads": [],
     "bulk": [LARGE],
@@ -94,6 +96,8 @@ def _check(name: str, setting: Setting) -> None:
         "answer": _check_answer,
         "error": _check_error,
         "release": _check_release,
+        "on-answer": _check_on_answer,
+        "not-run": _check_not_run,
         "cancel": _check_cancel,
         "draining": _check_draining,
         "draining-seen": _check_draining,
@@ -134,6 +138,17 @@ def _check_call(name: str, setting: Setting) -> None:
     assert all(nested == (name == "call-nested") for nested in setting.side.nested)
     answered = setting.side.take()
     assert bool(answered) == (name != "call-one-way")
+
+
+def _check_on_answer(name: str, setting: Setting) -> None:
+    assert setting.first.calls == 1
+    # [2, 2, ["first"]]
+    assert setting.side.take().endswith(b"\x83\x02\x02\x81\x65first")
+
+
+def _check_not_run(name: str, setting: Setting) -> None:
+    assert setting.first.calls == 0
+    assert setting.side.take().endswith(b"\x00\x00\x00\x04\x83\x0c\x02\x01")
 
 
 def _table(setting: Setting) -> ShownTable:
@@ -328,10 +343,10 @@ def _send_cache(name: str, side: Side) -> None:
         table.observer.callRemote("set", "rows", 2)
 
 
-def _send_reference_home(name: str, side: Side) -> None:
+def _send_reference_home(name: str, side: Side, method: str = "take") -> None:
     side.receive(_stream("reference").replace(b"\xd9\xea\xc4\x05", b"\xd9\xea\xc4\x01"))
     side.take()
-    side.ask("take", side.desk.taken[0])
+    side.ask(method, side.desk.taken[0])
 
 
 def _send_answer(name: str, side: Side) -> None:
@@ -361,7 +376,28 @@ def _send_hello(name: str, side: Side) -> None:
     side.broker.begin()
 
 
+class _First(Named):
+    """Stands for the answer to question 1."""
+
+    question = 1
+
+    def stand_in(self, line: object) -> Named:
+        return self
+
+
+def _send_answer_called(name: str, side: Side) -> None:
+    _send_reference_home(name, side, "echo")
+    side.broker.call_early(-1, "ask", (), {}, Answer(), None)
+
+
+def _send_answer_passed(name: str, side: Side) -> None:
+    side.ask("echo", [7])
+    side.broker.call_early(0, "take", (_First(),), {}, Answer(), None)
+
+
 _SENDERS = {
+    "answer-called": _send_answer_called,
+    "answer-passed": _send_answer_passed,
     "hello": _send_hello,
     "call-keywords": _send_call_keywords,
     "call-nested": _send_call_nested,

@@ -89,7 +89,7 @@ LISTS = {"empty list", "list of one"}
     [
         (CALL, 0, {"one"}),
         (CALL, 1, {"null", "one"}),
-        (CALL, 2, {"one", "zero"}),
+        (CALL, 2, {"one", "zero", "negative"}),
         (CALL, 3, {"text"}),
         (CALL, 4, LISTS),
         (CALL, 5, {"empty map", "map"}),

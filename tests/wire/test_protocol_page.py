@@ -35,6 +35,7 @@ KINDS = (
     "UPDATES_END",
     "CANCEL",
     "DRAINING",
+    "NOT_RUN",
 )
 
 

@@ -1,0 +1,257 @@
+"""Calls of the peer that name answers of this side, given or still to be given.
+
+Owns which calls wait for which answers, and what is kept of the last answers: numbers
+and a few hundred bytes, never an object of the user's. Of a call that cannot be run so
+the peer is told `NOT_RUN`; then its caller, who has the answer, makes it again. So
+nothing has to be kept for anyone's calls to be right. Never runs a call: the host does.
+Called by the broker (answers given) and the host (calls that arrive).
+"""
+
+from __future__ import annotations
+
+from collections import deque
+from collections.abc import Callable, Iterable
+
+from geopb.broker.calls import IncomingCall
+from geopb.broker.exports import Exports
+from geopb.broker.host import Host
+from geopb.broker.imports import Imports
+from geopb.broker.objects import Objects
+from geopb.errors import LimitExceeded
+from geopb.jelly.readers import Readers
+from geopb.jelly.slots import AnswerSlot
+from geopb.wire.codec import DecodeRefused
+
+#: Answers that are kept to be arguments of calls which are on their way, and the bytes
+#: of one: scalars, most often. It saves such calls a second journey, no more.
+_KEPT = 32
+_KEPT_BYTES = 256
+#: Bytes of answers that become arguments of one call: as costly to read as a message.
+_MOST_BYTES = 256 * 1024
+
+
+class Given:
+    """An answer that was sent, as far as calls can use it.
+
+    Attributes:
+        number: The export that it is, None for anything else.
+        body: The message, empty where it is not to be read again.
+    """
+
+    __slots__ = ("body", "number")
+
+    def __init__(self, number: int | None = None, body: bytes = b"") -> None:
+        self.number = number
+        self.body = body
+
+
+_NOTHING = Given()
+
+
+class Names:
+    """The answers that one call names.
+
+    Attributes:
+        target: The question whose answer is called, None where an object is.
+        slots: Where in its arguments answers belong.
+        missing: Questions that are not answered yet.
+        found: The answers to the others.
+    """
+
+    __slots__ = ("found", "missing", "slots", "target")
+
+    def __init__(self, target: int | None, slots: list[AnswerSlot]) -> None:
+        self.target = target
+        self.slots = slots
+        self.missing: set[int] = set()
+        self.found: dict[int, Given] = {}
+
+    def questions(self) -> list[int]:
+        """Return all of them."""
+        questions = [slot.question for slot in self.slots]
+        return questions if self.target is None else [self.target, *questions]
+
+
+class Pipeline:
+    """The calls of one connection that name answers."""
+
+    # fmt: off
+    __slots__ = (
+        "_due", "_exports", "_giving", "_host", "_imports", "_kept", "_objects",
+        "_readers", "_waiting", "_waits_for_bulk"
+    )
+    # fmt: on
+
+    def __init__(
+        self,
+        host: Host,
+        objects: Objects,
+        exports: Exports,
+        imports: Imports,
+        readers: Readers,
+        waits_for_bulk: Callable[[int], bool],
+    ) -> None:
+        self._host = host
+        self._objects = objects
+        self._exports = exports
+        self._imports = imports
+        self._readers = readers
+        self._waits_for_bulk = waits_for_bulk
+        #: Calls by the questions that they wait for, each in the order of their coming.
+        self._waiting: dict[int, list[IncomingCall]] = {}
+        #: The last answers that are no objects, by question.
+        self._kept: dict[int, bytes] | None = None
+        #: Given, and not told yet to those that wait.
+        self._due: deque[tuple[list[IncomingCall], int, Given]] = deque()
+        self._giving = False
+
+    def __len__(self) -> int:
+        return len(self._waiting)
+
+    # -- calls in --------------------------------------------------------------------
+
+    def hold(self, call: IncomingCall, names: Names) -> bool:
+        """Have a call that has arrived wait; False if all that it names is given."""
+        for question in dict.fromkeys(names.questions()):
+            if self._host.is_open(question) or self._waits_for_bulk(question):
+                self._waiting.setdefault(question, []).append(call)
+                names.missing.add(question)
+            else:
+                names.found[question] = self._given(question)
+        return bool(names.missing)
+
+    def complete(self, call: IncomingCall, names: Names) -> int | None:
+        """Give a call what it has named; return the question that it cannot have.
+
+        Returns None if it can be run now. May refuse what is there: its caller will
+        make it again.
+        """
+        if names.target is not None:
+            number = names.found[names.target].number
+            target = None if number is None else self._exports.find(number)
+            if target is None:
+                return names.target
+            call.target = target
+        values: dict[int, object] = {}
+        size = 0
+        for slot in names.slots:
+            question = slot.question
+            if question not in values:
+                given = names.found[question]
+                size += len(given.body)
+                if size > _MOST_BYTES:
+                    return question
+                try:
+                    values[question] = self._value(given)
+                except (DecodeRefused, LimitExceeded):
+                    return question
+            slot.value = values[question]
+        return None
+
+    def behind(self, questions: Iterable[int]) -> int:
+        """Return how many calls wait for these questions, directly or not."""
+        waiting = list(questions)
+        seen: set[int] = set()
+        while waiting:
+            for call in self._waiting.get(waiting.pop(), ()):
+                if call.waits and id(call) not in seen:
+                    seen.add(id(call))
+                    waiting.append(call.question or 0)
+        return len(seen)
+
+    # -- answers out -----------------------------------------------------------------
+
+    def answered(self, question: int, number: int | None, body: bytes) -> None:
+        """Take note of an answer that was sent.
+
+        Args:
+            question: The peer's.
+            number: The export that it is alone, None for any other value.
+            body: The message; empty where its value cannot be told from it.
+        """
+        if number is not None:
+            self._exports.note_answer(question, number)
+        elif 0 < len(body) <= _KEPT_BYTES:
+            kept = self._kept
+            if kept is None:
+                kept = self._kept = {}
+            kept[question] = body
+            if len(kept) > _KEPT:
+                del kept[next(iter(kept))]
+        if self._waiting:
+            self._give(question, Given(number, body))
+
+    def failed(self, question: int) -> None:
+        """Take note that a question was answered in another way."""
+        if self._waiting:
+            self._give(question, _NOTHING)
+
+    def clear(self) -> None:
+        """Forget all: the connection has ended."""
+        self._waiting.clear()
+        self._due.clear()
+        self._kept = None
+
+    def _give(self, question: int, given: Given) -> None:
+        """Tell those that wait for an answer; in turn, however long their chains."""
+        waiting = self._waiting.pop(question, None)
+        if waiting is None:
+            return
+        self._due.append((waiting, question, given))
+        if self._giving:
+            # Further up this is being done: a call that is not run is answered, too.
+            return
+        self._giving = True
+        try:
+            while self._due:
+                self._tell(*self._due.popleft())
+        finally:
+            self._giving = False
+
+    def _tell(self, waiting: list[IncomingCall], question: int, given: Given) -> None:
+        for call in waiting:
+            names = call.names
+            # One that was stopped meanwhile does not wait any more.
+            if names is not None and call.waits:
+                names.missing.discard(question)
+                names.found[question] = given
+                if not names.missing:
+                    self._host.run_waiting(call)
+
+    def _given(self, question: int) -> Given:
+        number = self._exports.find_answer(question)
+        if number is not None:
+            return Given(number)
+        body = None if self._kept is None else self._kept.get(question)
+        return _NOTHING if body is None else Given(None, body)
+
+    # -- values ----------------------------------------------------------------------
+
+    def _value(self, given: Given) -> object:
+        """Return what the peer would send, had it waited for the answer."""
+        if given.number is not None:
+            return self._objects.found_ours(given.number)
+        if not given.body:
+            raise DecodeRefused("it is not kept")
+        return self._readers.read_own(self, given.body)
+
+    def found_theirs(self, number: int) -> object:
+        """Return the object that this side's reference is at home: for the reader."""
+        return self._objects.found_ours(number)
+
+    def found_ours(self, number: int) -> object:
+        """Return the reference to an object of the peer's that it was sent home."""
+        held = self._imports.held(number)
+        if held is None:
+            raise DecodeRefused("a reference that is not held any more")
+        return held
+
+    def found_stream(self, number: int) -> object:
+        """Refuse a stream, which does not come home."""
+        raise DecodeRefused("a stream is not sent home")
+
+    def found_cache(
+        self, number: int, cls: type, state: list[object]
+    ) -> tuple[object, None]:
+        """Refuse a cache, which is what the peer makes of it."""
+        raise DecodeRefused("a cache is the peer's to send")

@@ -1,0 +1,70 @@
+"""Reading an answer of this side's own, as if its receiver had sent it home.
+
+Owns what a value is that went out and is named as an argument before it was there: what
+the peer would have sent, had it waited. So it is read from its bytes, never taken from
+the object that was sent: nobody is to share a list with its owner. Refuses what cannot
+be told from here, copies above all, which would be the peer's to make. Called by the
+broker's pipeline.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from typing import Any
+
+from geopb.jelly.decode import Finder, Unjellier
+from geopb.jelly.registry import NO_CLASSES
+from geopb.jelly.slots import AnswerSlot, BulkSlot
+from geopb.limits import Limits
+from geopb.wire.codec import DecodeRefused
+
+
+class OwnReader(Unjellier):
+    """Reads messages that this side has sent.
+
+    Args:
+        limits: This side's limits.
+        clock: CPU seconds of this thread, for the hash budget.
+    """
+
+    def __init__(self, limits: Limits, clock: Callable[[], float]) -> None:
+        super().__init__(_NOBODY, limits, clock, NO_CLASSES)
+
+    def value(self, finder: Finder, body: bytes) -> object:
+        """Return the value of the answer that `body` is.
+
+        Args:
+            finder: Knows what this side's references are at home (`found_theirs`), and
+                those of the peer's that are held (`found_ours`).
+            body: A message of the kind ``[ANSWER, question, [value]]``.
+
+        Raises:
+            DecodeRefused, LimitExceeded: It is nothing that can be read here.
+        """
+        draft = self.draft
+        self.finder = finder
+        try:
+            message = self.read(body)
+            unfinished = draft.unfinished(message) if draft.used else None
+            if unfinished is not None:
+                if unfinished.runs_code:
+                    raise DecodeRefused("hashing it would run users' code")
+                unfinished.finish()
+            return message[2][0]
+        finally:
+            self.finder = _NOBODY
+            draft.forget()
+
+    def _mine(self, content: Any, immutable: bool) -> object:
+        # An object of this side, whose hash is users' code.
+        self.draft.used = self.draft.objects = True
+        return self.finder.found_theirs(content)
+
+    def _bulk(self, content: Any, immutable: bool) -> BulkSlot:
+        raise DecodeRefused("bulk is not kept")
+
+    def _answer_of(self, content: Any, immutable: bool) -> AnswerSlot:
+        raise DecodeRefused("an answer holds no other one")
+
+
+_NOBODY: Any = None

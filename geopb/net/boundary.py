@@ -1,0 +1,62 @@
+"""Where users' code begins and ends: before a method runs, and after it has raised.
+
+Owns what is set up for a method and what becomes of errors that are no method's answer
+alone. Called by the service, in workers.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from contextvars import Context
+
+from gevent import GreenletExit
+
+from geopb.broker.calls import IncomingCall
+from geopb.broker.objects import serving_perspective
+from geopb.flavors.referenceable import Referenceable
+from geopb.jelly.finish import Unfinished
+from geopb.promise.deadline import until
+from geopb.workers import interrupt_main
+
+_DISPATCH = Referenceable.remoteMessageReceived.__code__
+
+
+def prepare(call: IncomingCall) -> None:
+    """Set up a call's context, and finish its arguments: users' code may run."""
+    until.set(call.until)
+    serving_perspective.set(call.target.serializing_perspective)
+    if call.unfinished is not None:
+        call.unfinished.finish()
+
+
+def finish(
+    job: tuple[Unfinished, Callable[[BaseException | None], object]],
+) -> None:
+    """Finish an answer, in a worker, and tell how that went."""
+    unfinished, then = job
+    try:
+        Context().run(unfinished.finish)
+    except BaseException as error:
+        then(error)
+        pass_on(error)
+    else:
+        then(None)
+
+
+def pass_on(error: BaseException | None) -> None:
+    """Go on with what a call was hit by, now that it is answered."""
+    if isinstance(error, KeyboardInterrupt):
+        interrupt_main(error)
+    elif isinstance(error, GreenletExit):
+        # Whoever killed this greenlet waits for its end.
+        raise error
+
+
+def is_misfit(error: BaseException) -> bool:
+    """Whether a method was called with arguments that it does not take."""
+    if not isinstance(error, TypeError) or error.__traceback__ is None:
+        return False
+    last = error.__traceback__
+    while last.tb_next is not None:
+        last = last.tb_next
+    return last.tb_frame.f_code is _DISPATCH
