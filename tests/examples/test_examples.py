@@ -8,6 +8,7 @@ from pathlib import Path
 
 import pytest
 
+import geopb as pb
 from tests.examples.programs import ROOT, Ended, Program, code_blocks, run
 
 EXAMPLES = ROOT / "examples"
@@ -19,7 +20,8 @@ PORTS = {
     "5_remote_exceptions": "127.0.0.1:8800",
     "6_trap": "127.0.0.1:8800",
     "7_live_state": "127.0.0.1:8800",
-    "8_streams": "127.0.0.1:8800",
+    "8_pipelining": "127.0.0.1:8800",
+    "9_streams": "127.0.0.1:8800",
 }
 #: Those with one client each: those of the how-to, and what is like them.
 WITH_ONE_CLIENT = [example for example in PORTS if example != "7_live_state"]
@@ -76,10 +78,27 @@ def shown(example: str) -> list[str]:
     return code_blocks(EXAMPLES / example / "README.md", "text")
 
 
-def test_there_are_eight_examples_and_a_chat() -> None:
+def test_each_example_is_run_here() -> None:
     found = sorted(path.parent.name for path in EXAMPLES.glob("*/README.md"))
 
-    assert found == sorted([*PORTS, "10_chat"])
+    assert found == sorted([*PORTS, "10_chat", "11_fan_out"])
+
+
+@pytest.mark.slow
+def test_the_fan_out_prints_what_its_readme_shows(tmp_path: Path) -> None:
+    fan_out = EXAMPLES / "11_fan_out"
+    with Program(fan_out / "server.py", *["127.0.0.1:0"] * 3) as program:
+        first = program.line()
+        addresses = first.removeprefix("listening on ").split()
+        with pb.serve(pb.Root(), "127.0.0.1:0") as gone:
+            nobody = gone.address
+        client = run(fan_out / "client.py", *addresses, nobody)
+        server = program.end()
+
+    server_prints, client_prints = shown("11_fan_out")
+    assert client == Ended(client_prints, "", 0)
+    assert server == Ended("", "", 0)
+    assert len(addresses) == len(server_prints.split()) - 2
 
 
 @pytest.mark.slow

@@ -21,6 +21,7 @@ OPTIONS = ROOT / "docs" / "options.md"
 PASSING = ROOT / "docs" / "passing-complex-types.md"
 TIME = ROOT / "docs" / "time-and-loss.md"
 STREAMS = ROOT / "docs" / "streams.md"
+ONE_ROUND_TRIP = ROOT / "docs" / "one-round-trip.md"
 TLS = ROOT / "docs" / "tls.md"
 LOGGING_IN = ROOT / "docs" / "logging-in.md"
 SECURITY = ROOT / "docs" / "security.md"
@@ -67,6 +68,7 @@ def test_the_readme_opens_with_the_two_commands() -> None:
         OPTIONS,
         PASSING,
         STREAMS,
+        ONE_ROUND_TRIP,
         TIME,
         TLS,
         LOGGING_IN,
@@ -85,6 +87,7 @@ def test_the_files_that_a_page_links_to_exist(page: Path) -> None:
         TUTORIAL,
         PASSING,
         STREAMS,
+        ONE_ROUND_TRIP,
         TESTING,
         TIME,
         TLS,
