@@ -9,7 +9,7 @@ def main(address="127.0.0.1:8800"):
     with pb.PBClientFactory() as client:
         library = client.connect(address).getRootObject()
 
-        # Nothing is waited for: all of these leave together, with the client's greeting.
+        # Nothing is waited for: all of these leave together, with our greeting.
         shelf = library.callRemote("shelf", "poetry")
         book = shelf.callRemote("book", "Odyssey")
         pages = [book.callRemote("page", number) for number in (1, 2)]
