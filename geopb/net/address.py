@@ -24,7 +24,7 @@ AddressLike = str | tuple[str, int]
 BACKLOG = 1024
 
 _HOST_PORT = re.compile(
-    r"(?:\[(?P<six>[^\]]+)\]|(?P<host>[^\[\]:/\s]+)):(?P<port>[0-9]{1,5})"
+    r"(?:\[(?P<six>[^\]]+)\]|(?P<host>[^\[\]:/@\s\x00-\x1f\x7f]+)):(?P<port>[0-9]{1,5})"
 )
 
 
@@ -101,13 +101,17 @@ def _parse_pair(pair: tuple[Any, ...]) -> Address:
         and type(pair[1]) is int
         and 0 <= pair[1] <= 65535
         and bool(pair[0])
-        and not set(pair[0]) & set("[]/ \0")
+        and not _NO_HOST.search(pair[0])
     )
     if not right:
         raise ValueError(f"no address: {pair!r}; expected ('host', port)")
     if ":" in pair[0]:
         _check_six(pair[0], pair)
     return Address("tcp", pair[0], pair[1])
+
+
+#: What stands in no host's name.
+_NO_HOST = re.compile(r"[\[\]/@\s\x00-\x1f\x7f]")
 
 
 def _check_six(host: str, address: object) -> None:

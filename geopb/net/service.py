@@ -226,6 +226,7 @@ class Service:
         worker: Any = getcurrent()
         call.worker = worker
         if call.interruption is not None and not self._calls.begin(call):
+            abandon(call.unfinished)
             self._answer_failure(call, call.interruption)
             return
         worker.serving, worker.call = self, call

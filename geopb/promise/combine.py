@@ -7,7 +7,7 @@ from functools import partial
 from typing import Any, TypeVar
 
 from geopb.failure import Failure, failure_of
-from geopb.promise.following import outcome
+from geopb.promise.following import FOLLOWED, outcome
 from geopb.promise.promise import Promise
 from geopb.promise.waiting import Waitable
 
@@ -47,8 +47,17 @@ def gather(promises: Iterable[Promise[T]]) -> Promise[list[T]]:
 
     It fails with the failure that comes first; the others count as looked at. It adds
     no step to the promises' chains. AsyncResults and Greenlets may stand among them.
+
+    Raises:
+        TypeError: Something else does.
     """
     waiting: list[Any] = list(promises)
+    for each in waiting:
+        if not isinstance(each, FOLLOWED):
+            raise TypeError(
+                f"gather() takes promises, AsyncResults and Greenlets, not "
+                f"{type(each).__name__}"
+            )
     gathered: Promise[list[T]] = Promise()
     results: list[Any] = [None] * len(waiting)
     left = len(waiting)

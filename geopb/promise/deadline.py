@@ -21,7 +21,7 @@ until: ContextVar[float | None] = ContextVar("until", default=None)
 
 
 @contextmanager
-def deadline(seconds: float) -> Iterator[None]:
+def deadline(seconds: float | None) -> Iterator[None]:
     """Give every call made inside the ``with`` block this many seconds from now.
 
     Each such call fails with `DeadlineExceeded` when they have passed, and its method
@@ -30,12 +30,14 @@ def deadline(seconds: float) -> Iterator[None]:
     has none. Waiting itself is not limited: `Promise.get` has its own timeout.
 
     Args:
-        seconds: From now on; 0 or less has passed already.
+        seconds: From now on; 0 or less has passed already. None gives no deadline of
+            its own: one that counts here goes on counting.
 
     Raises:
         TypeError, ValueError: `seconds` is no finite number.
     """
-    token = until.set(earliest(monotonic() + checked_seconds(seconds)))
+    when = None if seconds is None else monotonic() + checked_seconds(seconds)
+    token = until.set(until.get() if when is None else earliest(when))
     try:
         yield
     finally:

@@ -78,6 +78,9 @@ BAD = [
     "[localhost]:80",
     "[127.0.0.1]:80",
     "user@[::1]:80",
+    "user@localhost:80",
+    "local\0host:80",
+    "tcp://local\x7fhost:80",
     "http://localhost:80",
     "tcp:localhost:80",
     "TCP//localhost:80",
@@ -108,6 +111,8 @@ BAD = [
     ("local host", 80),
     ("[::1]", 80),
     ("a:b", 80),
+    ("user@localhost", 80),
+    ("local\nhost", 80),
 ]
 
 

@@ -594,3 +594,18 @@ def test_a_peers_null_timeout_is_none(serve: Serve) -> None:
         peer.send(frame([messages.CALL, 2, 1, "do", [], {}, {"timeout": None}]))
 
         assert peer.read_answer(2) == [messages.ANSWER, 2, [None]]
+
+
+def test_none_gives_no_deadline_and_keeps_the_one_that_counts(pair: Pair) -> None:
+    root = Holding()
+    _, client = pair(root)
+    remote = root_of(client)
+    with pb.deadline(SHORT), pb.deadline(None):
+        ends = remote.callRemote("hold")
+    with pb.deadline(None):
+        goes_on = remote.callRemote("hold")
+
+    with pytest.raises(pb.DeadlineExceeded):
+        ends.get(timeout=5)
+    root.go.set()
+    assert goes_on.get(timeout=5) is None

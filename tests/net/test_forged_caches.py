@@ -9,9 +9,10 @@ from typing import Any
 import pytest
 
 import geopb as pb
+from geopb.wire import messages
 from tests.conftest import Serve
 from tests.net.caches import Followed, Log
-from tests.net.peers import Peer
+from tests.net.peers import ROOT, Peer
 from tests.net.roots import Doing
 from tests.support import eventually, turns
 from tests.vectors.cbor import Tag, frame
@@ -374,3 +375,16 @@ def test_an_answer_that_is_an_error_to_an_update_is_told_to_its_owner(
     with pytest.raises(pb.RemoteError, match="no"):
         promise.get(timeout=5)
     assert len(shop.log.observers) == 1
+
+
+def test_a_call_that_was_cancelled_before_it_began_holds_up_no_cache(
+    peer: Peer, shop: Shop
+) -> None:
+    """Its state was not taken: whoever is given the cache by name is told so."""
+    keeps = frame([CALL, 2, ROOT, "keep", [cache(5, {"items": []})]])
+    names = frame([CALL, 3, ROOT, "keep", [cache(5)]])
+    peer.send(keeps + frame([messages.CANCEL, 2]) + names)
+
+    assert peer.read_answer(2)[2] == "geopb.Cancelled"
+    assert refused(peer.read_answer(3))
+    assert not shop.kept

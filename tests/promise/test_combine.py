@@ -209,3 +209,9 @@ def test_gather_waits_for_handlers_that_run() -> None:
     gate.set()
 
     assert gathered.get(timeout=5) == [2]
+
+
+@pytest.mark.parametrize("wrong", [1, None, "text", [pb.succeed]])
+def test_gather_says_what_it_takes(wrong: Any) -> None:
+    with pytest.raises(TypeError, match=rf"promises, .* not {type(wrong).__name__}"):
+        pb.gather([pb.succeed(1), wrong])

@@ -6,6 +6,7 @@ import gc
 import weakref
 from collections.abc import Callable
 from itertools import pairwise
+from time import process_time
 from typing import Any
 
 import gevent
@@ -1032,3 +1033,17 @@ def test_a_promise_is_followed_while_something_waits_for_its_end() -> None:
     promise.set(1)
     assert promise.get(timeout=5) == 2
     assert not promise.is_followed()
+
+
+def test_a_chain_of_promises_is_set_in_linear_time() -> None:
+    first: pb.Promise[int] = pb.Promise()
+    last = first
+    begun = process_time()
+    for _ in range(20_000):
+        following: pb.Promise[int] = pb.Promise()
+        following.set(last)
+        last = following
+
+    assert process_time() - begun < 2
+    first.set(7)
+    assert last.get(timeout=20) == 7
