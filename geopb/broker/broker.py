@@ -12,6 +12,7 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from dataclasses import replace
+from functools import partial
 from typing import Any, ClassVar
 
 from geopb.broker.answering import Answering
@@ -26,7 +27,7 @@ from geopb.broker.objects import Objects
 from geopb.broker.pipeline import Pipeline
 from geopb.broker.post import Post
 from geopb.broker.references import Import
-from geopb.broker.serving import Serving
+from geopb.broker.serving import pin, take_call
 from geopb.broker.state import State
 from geopb.errors import ProtocolError
 from geopb.jelly.finish import Unfinished
@@ -57,9 +58,9 @@ class Broker:
 
     # fmt: off
     __slots__ = (
-        "__weakref__", "_act", "_asking", "_following", "_host", "_intake",
-        "_objects", "_peer_drains", "_serving", "abandon", "answer", "bound", "call",
-        "call_early", "call_only", "check_unread", "exports", "fail", "imports",
+        "__weakref__", "_act", "_asking", "_following", "_intake",
+        "_objects", "_peer_drains", "abandon", "answer", "bound", "call",
+        "call_early", "call_only", "check_unread", "exports", "fail", "host", "imports",
         "limits", "not_run", "peer_certificate", "peer_limits", "pipeline", "post",
         "questions", "refuse", "server_certificate", "state"
     )
@@ -74,7 +75,7 @@ class Broker:
         readers: Readers,
         registry: ClassRegistry,
     ) -> None:
-        self._host = host
+        self.host = host
         self.limits = limits
         #: What the peer's hello told; the least there is, before that.
         self.peer_limits = messages.BEFORE_HELLO
@@ -130,8 +131,7 @@ class Broker:
         self.refuse = answering.refuse
         self.not_run = answering.not_run
         self.check_unread = answering.check_unread
-        self._serving = Serving(self, host, self.exports, answering, limits)
-        self._intake.pin = self._serving.pin
+        self._intake.pin = partial(pin, self.exports)
         self._following = Following(self, host, self.imports)
         self._act = self._ACTS[State.OPENING]
         self._peer_drains = False
@@ -235,7 +235,7 @@ class Broker:
             if whole.cancelled is not None:
                 # Before it has begun.
                 question, late = whole.cancelled
-                self._host.cancel(question, late=late)
+                self.host.cancel(question, late=late)
 
     def _fail_one(self, refused: Refused) -> None:
         """Fail the one call that a refused message belongs to."""
@@ -259,7 +259,7 @@ class Broker:
         # A peer that takes deeper values does not make this side's encoder go deeper.
         depth = min(told.max_depth, self.limits.max_depth)
         self.post.opened(replace(told, max_depth=depth))
-        self._host.opened()
+        self.host.opened()
 
     def _on_updates_end(
         self, message: list[Any], unfinished: Unfinished | None
@@ -283,7 +283,7 @@ class Broker:
         no_values(unfinished)
         question, late = messages.read_cancel(message)
         if not self._intake.cancel(question, late=late):
-            self._host.cancel(question, late=late)
+            self.host.cancel(question, late=late)
 
     def _on_not_run(self, message: list[Any], unfinished: Unfinished | None) -> None:
         no_values(unfinished)
@@ -292,18 +292,18 @@ class Broker:
     def _on_draining(self, message: list[Any], unfinished: Unfinished | None) -> None:
         no_values(unfinished)
         if messages.read_draining(message):
-            self._host.drain_seen()
+            self.host.drain_seen()
         elif not self._peer_drains:
             # Told once: a peer that says it on and on gets no answer each time.
             self._peer_drains = True
-            self._host.peer_drains()
+            self.host.peer_drains()
             self.post.send([messages.DRAINING, True])
 
     def _on_goodbye(self, message: list[Any], unfinished: Unfinished | None) -> None:
         no_values(unfinished)
         reason = messages.read_goodbye(message)
         self._enter(State.PARTED)
-        self._host.parted(reason)
+        self.host.parted(reason)
 
     def _enter(self, state: State) -> None:
         self.state = state
@@ -313,7 +313,7 @@ class Broker:
     _ACTS: ClassVar[dict[State, dict[int, Act]]] = {
         State.OPENING: {messages.HELLO: _on_hello},
         State.OPEN: {
-            messages.CALL: lambda broker, *told: broker._serving.call(*told),
+            messages.CALL: take_call,
             messages.ANSWER: _on_answer,
             messages.ERROR: lambda broker, *told: broker._asking.failed(*told),
             messages.RELEASE: _on_release,

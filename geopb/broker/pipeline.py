@@ -23,9 +23,9 @@ from geopb.jelly.slots import AnswerSlot
 from geopb.wire.codec import DecodeRefused
 
 #: Answers that are kept to be arguments of calls which are on their way, and the bytes
-#: of one: scalars, most often. It saves such calls a second journey, no more.
-_KEPT = 32
-_KEPT_BYTES = 256
+#: of one: scalars, most often. It saves such calls a second journey.
+KEPT = 32
+KEPT_BYTES = 256
 #: Bytes of answers that become arguments of one call: as costly to read as a message.
 _MOST_BYTES = 256 * 1024
 
@@ -77,8 +77,8 @@ class Pipeline:
 
     # fmt: off
     __slots__ = (
-        "_due", "_exports", "_giving", "_host", "_imports", "_kept", "_objects",
-        "_readers", "_waiting", "_waits_for_bulk"
+        "_due", "_exports", "_giving", "_host", "_imports", "_objects", "_readers",
+        "_waits_for_bulk", "kept", "waiting"
     )
     # fmt: on
 
@@ -98,15 +98,16 @@ class Pipeline:
         self._readers = readers
         self._waits_for_bulk = waits_for_bulk
         #: Calls by the questions that they wait for, each in the order of their coming.
-        self._waiting: dict[int, list[IncomingCall]] = {}
-        #: The last answers that are no objects, by question.
-        self._kept: dict[int, bytes] | None = None
+        self.waiting: dict[int, list[IncomingCall]] = {}
+        #: The last answers that are no objects: each body stands in the place of its
+        #: question, counted round. Made when needed, and never another.
+        self.kept: list[bytes] = []
         #: Given, and not told yet to those that wait.
         self._due: deque[tuple[list[IncomingCall], int, Given]] = deque()
         self._giving = False
 
     def __len__(self) -> int:
-        return len(self._waiting)
+        return len(self.waiting)
 
     # -- calls in --------------------------------------------------------------------
 
@@ -114,7 +115,7 @@ class Pipeline:
         """Have a call that has arrived wait; False if all that it names is given."""
         for question in dict.fromkeys(names.questions()):
             if self._host.is_open(question) or self._waits_for_bulk(question):
-                self._waiting.setdefault(question, []).append(call)
+                self.waiting.setdefault(question, []).append(call)
                 names.missing.add(question)
             else:
                 names.found[question] = self._given(question)
@@ -142,7 +143,7 @@ class Pipeline:
                 if size > _MOST_BYTES:
                     return question
                 try:
-                    values[question] = self._value(given)
+                    values[question] = self._value(question, given)
                 except (DecodeRefused, LimitExceeded):
                     return question
             slot.value = values[question]
@@ -153,7 +154,7 @@ class Pipeline:
         waiting = list(questions)
         seen: set[int] = set()
         while waiting:
-            for call in self._waiting.get(waiting.pop(), ()):
+            for call in self.waiting.get(waiting.pop(), ()):
                 if call.waits and id(call) not in seen:
                     seen.add(id(call))
                     waiting.append(call.question or 0)
@@ -171,30 +172,27 @@ class Pipeline:
         """
         if number is not None:
             self._exports.note_answer(question, number)
-        elif 0 < len(body) <= _KEPT_BYTES:
-            kept = self._kept
-            if kept is None:
-                kept = self._kept = {}
-            kept[question] = body
-            if len(kept) > _KEPT:
-                del kept[next(iter(kept))]
-        if self._waiting:
+        elif 0 < len(body) <= KEPT_BYTES:
+            if not self.kept:
+                self.kept.extend([b""] * KEPT)
+            self.kept[question % KEPT] = body
+        if self.waiting:
             self._give(question, Given(number, body))
 
     def failed(self, question: int) -> None:
         """Take note that a question was answered in another way."""
-        if self._waiting:
+        if self.waiting:
             self._give(question, _NOTHING)
 
     def clear(self) -> None:
         """Forget all: the connection has ended."""
-        self._waiting.clear()
+        self.waiting.clear()
         self._due.clear()
-        self._kept = None
+        self.kept.clear()
 
     def _give(self, question: int, given: Given) -> None:
         """Tell those that wait for an answer; in turn, however long their chains."""
-        waiting = self._waiting.pop(question, None)
+        waiting = self.waiting.pop(question, None)
         if waiting is None:
             return
         self._due.append((waiting, question, given))
@@ -222,18 +220,18 @@ class Pipeline:
         number = self._exports.find_answer(question)
         if number is not None:
             return Given(number)
-        body = None if self._kept is None else self._kept.get(question)
-        return _NOTHING if body is None else Given(None, body)
+        # Perhaps another's, whose place is the same: that is seen when it is read.
+        return Given(None, self.kept[question % KEPT]) if self.kept else _NOTHING
 
     # -- values ----------------------------------------------------------------------
 
-    def _value(self, given: Given) -> object:
+    def _value(self, question: int, given: Given) -> object:
         """Return what the peer would send, had it waited for the answer."""
         if given.number is not None:
             return self._objects.found_ours(given.number)
         if not given.body:
             raise DecodeRefused("it is not kept")
-        return self._readers.read_own(self, given.body)
+        return self._readers.read_own(self, question, given.body)
 
     def found_theirs(self, number: int) -> object:
         """Return the object that this side's reference is at home: for the reader."""

@@ -38,6 +38,18 @@ class PromiseOf(Protocol[T_co]):
     def get(self, block: bool = True, timeout: float | None = None) -> T_co:
         """Wait for the answer."""
 
+    @overload
+    def callRemote(
+        self,
+        method: Callable[Concatenate[Any, P], T],
+        /,
+        *args: P.args,
+        **kwargs: P.kwargs,
+    ) -> PromiseOf[T]: ...
+
+    @overload
+    def callRemote(self, method: str, /, *args: Any, **kwargs: Any) -> Any: ...
+
 
 class Line(Protocol):
     """A connection, as references use it."""

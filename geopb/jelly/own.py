@@ -30,21 +30,25 @@ class OwnReader(Unjellier):
     def __init__(self, limits: Limits, clock: Callable[[], float]) -> None:
         super().__init__(_NOBODY, limits, clock, NO_CLASSES)
 
-    def value(self, finder: Finder, body: bytes) -> object:
+    def value(self, finder: Finder, question: int, body: bytes) -> object:
         """Return the value of the answer that `body` is.
 
         Args:
+            question: Whose answer it should be.
             finder: Knows what this side's references are at home (`found_theirs`), and
                 those of the peer's that are held (`found_ours`).
             body: A message of the kind ``[ANSWER, question, [value]]``.
 
         Raises:
-            DecodeRefused, LimitExceeded: It is nothing that can be read here.
+            DecodeRefused, LimitExceeded: It is nothing that can be read here, or the
+                answer to another question.
         """
         draft = self.draft
         self.finder = finder
         try:
             message = self.read(body)
+            if message[1] != question:
+                raise DecodeRefused("the answer to another question")
             unfinished = draft.unfinished(message) if draft.used else None
             if unfinished is not None:
                 if unfinished.runs_code:

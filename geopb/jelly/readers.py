@@ -44,13 +44,13 @@ class Readers:
         """Return a decoder, for when none is idle; to be put there after its use."""
         return Unjellier(finder, self._limits, self._clock, self._registry)
 
-    def read_own(self, finder: Finder, body: bytes) -> object:
+    def read_own(self, finder: Finder, question: int, body: bytes) -> object:
         """Return the value of an answer that was sent: see `OwnReader.value`."""
         if self._own is None:
             self._own = OwnReader(self._limits, self._clock)
         # Taken out meanwhile: a finalizer may run in it, and let another one read.
         reader, self._own = self._own, None
         try:
-            return reader.value(finder, body)
+            return reader.value(finder, question, body)
         finally:
             self._own = reader
