@@ -18,6 +18,10 @@ class Pending:
 
     __slots__ = ()
 
+    def ready(self) -> bool:
+        """Whether it is there."""
+        raise NotImplementedError
+
     def stand_in(self, line: object) -> Named | Instead:
         """Return what crosses for it now: a name, or what it has become.
 
@@ -48,6 +52,10 @@ class There(Pending):
 
     def __init__(self, value: object) -> None:
         self._value = value
+
+    def ready(self) -> bool:
+        """It is."""
+        return True
 
     def stand_in(self, line: object) -> Instead:
         """Return the value."""
@@ -104,14 +112,15 @@ NO_ARGUMENT = (
 
 
 def holds_pending(values: object) -> bool:
-    """Whether a result that may be there later stands in containers of plain types."""
+    """Whether a result that is not there stands in containers of plain types."""
     waiting = [values]
     seen: set[int] = set()
     while waiting:
         value: Any = waiting.pop()
         if isinstance(value, Pending):
-            return True
-        if type(value) in _CONTAINERS and id(value) not in seen:
+            if not value.ready():
+                return True
+        elif type(value) in _CONTAINERS and id(value) not in seen:
             seen.add(id(value))
             waiting += value
             if type(value) is dict:

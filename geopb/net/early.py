@@ -120,16 +120,18 @@ class _Call:
             call_options(nested=nested, timeout=left),
         )
         early.caller = caller
+        names = [each for _, each in met if isinstance(each, NamedAnswer)]
+        if on is not None:
+            names.insert(0, on)
         if early.ready():
             return early
-        names = [each for _, each in met if isinstance(each, NamedAnswer)]
         instead = {
             id(promise): each if isinstance(each, NamedAnswer) else There(each.value)
             for promise, each in met
         }
         until_then = None if seconds is None else begun + seconds
-        again = self._again(instead, until_then)
-        early.name(names if on is None else [on, *names], again)
+        if names:
+            early.name(names, self._again(instead, until_then))
         if seconds is not None:
             # Packing may have taken its time: users' code runs there.
             early.expire_in(seconds - (monotonic() - begun))

@@ -67,7 +67,7 @@ class EarlyAnswer(TimedAnswer[T_co]):
         if self._ready:
             return
         for each in self._names:
-            if not each.ready:
+            if not each.ready():
                 each.when_ready(self._go_on)
                 return
             if each.failure is not None:

@@ -29,17 +29,16 @@ class NamedAnswer(Named):
         question: Its id.
         unanswered: How many calls have named it and have no result yet. While there are
             any, further ones name it too: so they cannot overtake those.
-        ready: Whether it is there.
         value: What it is.
         failure: What it is instead.
     """
 
     __slots__ = (
         "_line",
+        "_ready",
         "_waiting",
         "failure",
         "question",
-        "ready",
         "unanswered",
         "value",
     )
@@ -48,15 +47,19 @@ class NamedAnswer(Named):
         self.question = question
         self._line = line
         self.unanswered = 0
-        self.ready = False
+        self._ready = False
         self.value: Any = None
         self.failure: Failure | None = None
         self._waiting: deque[Callable[[], object]] | None = None
 
+    def ready(self) -> bool:
+        """Whether it is there."""
+        return self._ready
+
     def stand_in(self, line: object) -> Named | Instead:
         """Return what crosses for it in a call."""
         check_line(self._line, line)
-        if not self.ready:
+        if not self._ready:
             return self
         if self.failure is not None:
             raise ResultFailed(self.failure)
@@ -64,9 +67,9 @@ class NamedAnswer(Named):
 
     def take(self, promise: Promise[Any], value: Any, failure: Failure | None) -> None:
         """Take note of how the question's promise ends; of the first time alone."""
-        if self.ready:
+        if self._ready:
             return
-        self.ready = True
+        self._ready = True
         self.value, self.failure = value, failure
         if failure is not None and self.unanswered:
             # It goes on to those that named it.
@@ -79,7 +82,7 @@ class NamedAnswer(Named):
         if self._waiting is None:
             self._waiting = deque()
         self._waiting.append(again)
-        if self.ready and len(self._waiting) == 1:
+        if self._ready and len(self._waiting) == 1:
             worker_pool().submit(NamedAnswer._go_on, self)
 
     def _go_on(self) -> None:

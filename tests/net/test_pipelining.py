@@ -796,15 +796,21 @@ def test_a_call_that_was_put_off_fails_when_the_line_goes(
 def test_calls_on_pending_answers_are_let_in_while_the_server_drains(
     joined: Pair, root: Root, remote: Any
 ) -> None:
-    two = remote.callRemote("slow")
+    two, before = remote.callRemote("slow"), remote.callRemote("echo", 1)
+    before.get(timeout=5)
     eventually(lambda: root.waiting)
     stopping = gevent.spawn(joined.server_connection.drain)
     eventually(lambda: joined.client.draining)
     stopping.get()
 
     called, passed = two.callRemote("three", 5), remote.callRemote("is_two", two)
+    there = pb.succeed(remote).callRemote
     with pytest.raises(pb.Draining):
         remote.callRemote("echo", 1)
+    with pytest.raises(pb.Draining):
+        remote.callRemote("echo", before)
+    with pytest.raises(pb.Draining):
+        there("echo", 1).get(timeout=5)
     root.go.set()
 
     assert (called.get(timeout=5), passed.get(timeout=5)) == (15, True)
