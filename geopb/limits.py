@@ -32,7 +32,7 @@ class Limits:
     max_message_size: int = 64 * MEBI
     #: The structured part of a message, which the CBOR decoder sees. One MiB of
     #: small containers decodes to some 80 MiB of objects, so this is the bound
-    #: on amplification.
+    #: on amplification. An item takes a byte at least: there are no more items either.
     max_structure_size: int = 4 * MEBI
     #: Nested containers in one value. cbor2's encoder overflows the C stack
     #: beyond some 7,000 levels; honest data stays far below this.
@@ -52,6 +52,14 @@ class Limits:
     #: Bytes waiting for the peer to take them; beyond it the greenlets that
     #: produce more wait. Stops a peer that calls and never reads.
     max_unsent_bytes: int = 16 * MEBI
+    #: Connections of one server in all. Stops connect storms and peers that hold
+    #: connections: each is a descriptor and, at rest, some 12 KiB. Where the process
+    #: may have fewer descriptors, the server leaves some free by itself.
+    max_connections: int = 20_000
+    #: Those from one address (of IPv6: one network of 64 bits), so that one machine
+    #: cannot keep all others out: half of all. It is no less, as behind a proxy, or on
+    #: one machine, all clients have one address. Clients of a Unix socket have none.
+    max_connections_per_address: int = 10_000
     #: From an accepted or opened connection to the peer's hello. Stops silent ones.
     handshake_timeout: float = 10.0
     #: From the connection being open to the first login, on a server whose root is a

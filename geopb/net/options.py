@@ -5,6 +5,7 @@ Owns their names and the checking of their values. Read by connections and clien
 
 from __future__ import annotations
 
+import logging
 from collections.abc import Callable
 from dataclasses import dataclass, field, fields
 from time import thread_time
@@ -14,11 +15,29 @@ from weakref import WeakKeyDictionary
 from geopb.jelly.readers import Readers
 from geopb.jelly.registry import ClassRegistry, process_registry
 from geopb.limits import Limits
+from geopb.notices import Notices
 
 _LIMITS = frozenset(field.name for field in fields(Limits))
 
-
 _shared_readers: WeakKeyDictionary[Any, dict[Limits, Readers]] = WeakKeyDictionary()
+
+
+class Told:
+    """What the log says of one factory's peers, so much in a while of each kind.
+
+    Attributes:
+        ended: Connections that ended for what the peer did.
+        closed: All others that ended.
+        refused: Peers that were not served.
+        misfits: Calls with arguments that the method does not take.
+    """
+
+    def __init__(self) -> None:
+        log = logging.getLogger("geopb.connection")
+        self.ended = Notices(log, "connections ended")
+        self.closed = Notices(log, "connections ended")
+        self.refused = Notices(logging.getLogger("geopb.server"), "were turned away")
+        self.misfits = Notices(logging.getLogger("geopb"), "calls were refused")
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -30,11 +49,13 @@ class Options:
         unsafe_tracebacks: Send the tracebacks of failing methods to the peer. They
             show source lines and paths, hence the name.
         registry: The classes that may be made for a peer; see `ClassRegistry`.
+        told: What the log says of the factory's peers.
     """
 
     limits: Limits
     unsafe_tracebacks: bool = False
     registry: ClassRegistry = process_registry
+    told: Told = field(default_factory=Told, repr=False, compare=False)
     _readers: WeakKeyDictionary[Any, dict[Limits, Readers]] = field(
         default_factory=WeakKeyDictionary, repr=False, compare=False
     )

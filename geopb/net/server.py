@@ -14,18 +14,20 @@ from typing import Any, Self
 import gevent
 from gevent import socket
 from gevent.event import Event
-from gevent.server import StreamServer
 
 from geopb.cred.portal import Portal
 from geopb.flavors.referenceable import Referenceable, Root
 from geopb.net.address import Address, AddressLike, listen
 from geopb.net.connection import Connection
 from geopb.net.contexts import secured
+from geopb.net.listener import Listener
 from geopb.net.lobby import Lobby
 from geopb.net.options import read_options
+from geopb.net.places import Places, out_of_descriptors, refusal_bytes, say_and_close
 from geopb.net.reception import Reception
 from geopb.net.service import served_here
 from geopb.net.tls import Secure
+from geopb.workers import worker_pool
 
 #: Seconds in which a client takes the last answers; the least with any timeout.
 _FLUSH = 5.0
@@ -59,6 +61,7 @@ class PBServerFactory:
         self._root = root
         self._options = read_options(options)
         self._connections: set[Connection] = set()
+        self._places = Places(self._options.limits)
 
     @property
     def connections(self) -> frozenset[Connection]:
@@ -71,11 +74,24 @@ class PBServerFactory:
 
     def run(self, sock: socket.socket, address: Any, secure: Secure | None) -> None:
         """Do as a call of the factory, with TLS on the socket if `secure` says how."""
-        peer = _peer_text(sock, address)
+        host = None if sock.family == socket.AF_UNIX else address[0]
+        refusal = self._places.take(sock, host)
+        if refusal is not None:
+            self._log_refusal(_peer_text(sock, address), refusal)
+            self._places.turn_away(sock, secure, refusal)
+            return
+        try:
+            self._serve(sock, _peer_text(sock, address), host, secure)
+        finally:
+            self._places.give_back(host)
+
+    def _serve(
+        self, sock: socket.socket, peer: str, host: str | None, secure: Secure | None
+    ) -> None:
+        """Run a connection that has its place."""
         reception: Reception | None = None
         lobby: Referenceable
         if isinstance(self._root, Portal):
-            host = None if sock.family == socket.AF_UNIX else address[0]
             reception = Reception(self._root, peer, host)
             lobby = reception.lobby
         else:
@@ -92,6 +108,28 @@ class PBServerFactory:
             self._connections.discard(connection)
             if reception is not None:
                 reception.close()
+
+    # -- when the process has no descriptor left, in the hub ---------------------------
+
+    def turn_away(
+        self, sock: socket.socket, address: Any, *, in_clear: bool = True
+    ) -> None:
+        """Close a connection for which there is no descriptor; say why `in_clear`."""
+        refusal = out_of_descriptors()
+        words = refusal_bytes(self._options.limits, refusal) if in_clear else b""
+        peer = _peer_text(sock, address)
+        say_and_close(sock, words)
+        # Not here: logging may block.
+        worker_pool().submit_function(partial(self._log_refusal, peer, refusal))
+
+    def accept_failed(self, error: OSError) -> None:
+        """Log that the system lets nobody in."""
+        text = "nobody can be accepted now: %s"
+        logged = partial(self._options.told.refused.warning, text, error)
+        worker_pool().submit_function(logged)
+
+    def _log_refusal(self, peer: str, refusal: str) -> None:
+        self._options.told.refused.warning("%s: turned away: %s", peer, refusal)
 
 
 class PBServer:
@@ -110,8 +148,11 @@ class PBServer:
         self._stopped = Event()
         #: Greenlets that close connections, once their calls are done.
         self._closing: set[gevent.Greenlet[..., None]] = set()
-        self._server = StreamServer(
-            self._listener.socket, partial(factory.run, secure=secure)
+        self._server = Listener(
+            self._listener.socket,
+            partial(factory.run, secure=secure),
+            partial(factory.turn_away, in_clear=secure is None),
+            factory.accept_failed,
         )
         self._server.start()
         if secure is None and self._listener.address.is_public:
