@@ -245,7 +245,7 @@ class Logins:
         text, rest = "", self._failures - MAX_FAILURES
         if not rest:
             text = f"; after {MAX_FAILURES} of them the connection is ended"
-        _log.warning(
+        self.portal.refusals.warning(
             "%s: a login with %s was refused%s", self._peer, kind.__name__, text
         )
 

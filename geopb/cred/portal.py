@@ -6,6 +6,7 @@ Owns which checker is asked, and the shapes of what users write for it: `Checker
 
 from __future__ import annotations
 
+import logging
 import secrets
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from typing import Any, Protocol, runtime_checkable
@@ -17,7 +18,10 @@ from geopb.cred.credentials import KINDS, Credentials, UsernamePassword, refused
 from geopb.cred.throttle import Throttle
 from geopb.cred.verifiers import ITERATIONS, Verifier, made_up, read_verifier
 from geopb.errors import qualified_name
+from geopb.notices import Notices
 from geopb.promise.promise import Promise
+
+_log = logging.getLogger("geopb.cred")
 
 
 @runtime_checkable
@@ -93,6 +97,8 @@ class Portal:
         self.checkers = _by_kind(checkers)
         #: What logins that failed cost, by the address that they came from.
         self.throttle = Throttle()
+        #: What the log says of them, so much in a while.
+        self.refusals = Notices(_log, "logins were refused")
         self._secret = secrets.token_bytes(32)
 
     def find_verifier(self, username: str) -> Verifier:

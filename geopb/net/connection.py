@@ -11,6 +11,7 @@ from __future__ import annotations
 
 import logging
 import os
+from functools import partial
 from typing import Any
 
 from gevent import get_hub, getcurrent, socket
@@ -42,11 +43,9 @@ from geopb.net.watch import Watch
 from geopb.net.watchers import tell
 from geopb.net.writer import Writer
 from geopb.promise.promise import Promise
-from geopb.text import safe_str
+from geopb.text import printable, safe_str
 from geopb.wire.framing import ForeignProtocol
 from geopb.workers import worker_pool
-
-_log = logging.getLogger("geopb.connection")
 
 _PARTED = State.PARTED
 #: Bytes read at once: larger buffers are mapped anew each time.
@@ -70,9 +69,9 @@ class Connection(Faces):
     # fmt: off
     __slots__ = (
         "__weakref__", "_caller", "_disowned", "_drain", "_finalizers", "_gate", "_hub",
-        "_parting", "_pool", "_reads_on", "_sock", "_tell_foreign", "_transport",
-        "_watch", "_watchers", "_writer", "broker", "call", "closed", "hurry", "lost",
-        "options", "peer", "service", "start", "up", "wake"
+        "_logged", "_parting", "_pool", "_reads_on", "_sock", "_tell_foreign",
+        "_transport", "_watch", "_watchers", "_writer", "broker", "call", "closed",
+        "hurry", "lost", "options", "peer", "service", "start", "up", "wake"
     )
     # fmt: on
 
@@ -105,6 +104,8 @@ class Connection(Faces):
         self._disowned = False
         self._watchers: list[tuple[RemoteReference, DisconnectCallback]] = []
         self._parting = ""
+        #: The log says why the connection has ended, or is about to.
+        self._logged = False
         self.broker = Broker(
             self,
             options.limits,
@@ -184,14 +185,18 @@ class Connection(Faces):
         # Before TLS is up nothing waits that is worth it: no reference has crossed.
         return self._transport.up and self._writer.flush_within(timeout)
 
-    def close(self, reason: str = "closed", timeout: float = 5.0) -> None:
+    def close(
+        self, reason: str = "closed", timeout: float = 5.0, *, at_fault: bool = False
+    ) -> None:
         """Send what is queued, for up to `timeout` seconds, then end; idempotent.
 
-        Calls that are pending then fail, which is not logged.
+        Calls that are pending then fail, which is not logged; why it ends is, as a
+        warning where the peer is `at_fault`.
         """
         if self._disowned:
             return
         if self.lost is None:
+            self._log_end(f"{self.peer}: connection ended: {reason}", at_fault=at_fault)
             # Behind all that is queued: it says that nothing more will come.
             self.broker.say_goodbye(reason)
             # The peer closes when it has read that: a socket that is closed before
@@ -257,7 +262,7 @@ class Connection(Faces):
         """End a connection whose peer broke the protocol: tell both sides why."""
         if self.lost is not None:
             return self.lost
-        _log.warning("%s: connection ended: %s", self.peer, safe_str(error, 500))
+        self._log_end(f"{self.peer}: connection ended: {error}", at_fault=True)
         if isinstance(error, ForeignProtocol):
             if self._tell_foreign:
                 self._writer.say(self._transport.seal(refusal(error)))
@@ -269,7 +274,7 @@ class Connection(Faces):
     def _insecure(self, reason: Exception) -> Exception:
         """Take note of why TLS failed, unless the peer just went."""
         if self._tell_foreign and not isinstance(reason, PBConnectionLost):
-            _log.warning("connection ended: %s", safe_str(reason, 500))
+            self._log_end(f"connection ended: {reason}", at_fault=True)
             self._reads_on = True
         return reason
 
@@ -282,13 +287,16 @@ class Connection(Faces):
         if not self._transport.up:
             missed = "did not finish the TLS handshake"
         text = f"{self.peer} {missed} within {limit:g} s"
-        _log.warning("%s (handshake_timeout)", text)
+        self._log_end(f"{text} (handshake_timeout)", at_fault=True)
         self._end(TimeoutError(f"{text} (handshake_timeout): is it a geopb server?"))
 
     def _broken(self, error: OSError) -> Exception:
         """End a connection on which reading or writing failed; return why it ended."""
         if self.lost is None:
-            self._end(self._watch.explain(error))
+            lost, not_reading = self._watch.explain(error)
+            if not_reading:
+                self._log_end_soon(f"{lost}; it is dropped", at_fault=True)
+            self._end(lost)
         return self.lost or error
 
     def _write_failed(self, error: OSError) -> None:
@@ -301,6 +309,7 @@ class Connection(Faces):
         if self.lost is not None:
             return
         self.lost = lost
+        self._log_end_soon(f"connection ended: {safe_str(lost, 500)}")
         self._caller.close()
         open_connections.discard(self)
         self._writer.say(self._transport.farewell())
@@ -313,6 +322,20 @@ class Connection(Faces):
             self.up.settle(None, Failure(lost, quiet=True))
         watchers, self._watchers = self._watchers, []
         self._pool.submit(tell, watchers)
+
+    def _log_end(self, text: str, *, at_fault: bool = False) -> None:
+        """Log why the connection ends, once; `at_fault`: it is the peer's doing."""
+        if self._logged:
+            return
+        self._logged = True
+        told = self.options.told
+        notices = told.ended if at_fault else told.closed
+        level = logging.WARNING if at_fault else logging.INFO
+        notices.log(level, "%s", printable(text, 600))
+
+    def _log_end_soon(self, text: str, *, at_fault: bool = False) -> None:
+        # Not here, which may be the hub: logging may block.
+        self._pool.submit_function(partial(self._log_end, text, at_fault=at_fault))
 
     def parted(self, reason: str) -> None:
         """The peer said goodbye: for the broker."""

@@ -16,9 +16,10 @@ from gevent.hub import Waiter
 
 from geopb.broker.broker import Broker
 from geopb.jelly.census import is_small
+from geopb.notices import Notices
 from geopb.workers import in_worker, worker_pool
 
-_log = logging.getLogger("geopb.connection")
+_waits = Notices(logging.getLogger("geopb.connection"), "calls have waited long")
 
 #: Seconds of waiting for room that are worth a line in the log.
 _LONG_WAIT = 5.0
@@ -170,7 +171,7 @@ class Gate:
         return count
 
     def _log_long_wait(self) -> None:
-        _log.warning(
+        _waits.warning(
             "a call has waited %g s for room: the peer runs %d calls of ours "
             "(max_pending_calls), %d bytes are unsent",
             _LONG_WAIT,

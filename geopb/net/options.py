@@ -49,16 +49,20 @@ class Options:
         unsafe_tracebacks: Send the tracebacks of failing methods to the peer. They
             show source lines and paths, hence the name.
         registry: The classes that may be made for a peer; see `ClassRegistry`.
-        told: What the log says of the factory's peers.
     """
 
     limits: Limits
     unsafe_tracebacks: bool = False
     registry: ClassRegistry = process_registry
-    told: Told = field(default_factory=Told, repr=False, compare=False)
+    _told: Told = field(default_factory=Told, repr=False, compare=False)
     _readers: WeakKeyDictionary[Any, dict[Limits, Readers]] = field(
         default_factory=WeakKeyDictionary, repr=False, compare=False
     )
+
+    @property
+    def told(self) -> Told:
+        """What the log says of the factory's peers."""
+        return self._told
 
     def readers(self, hub: Any) -> Readers:
         """Return the decoders of the factory's connections in that hub's thread."""

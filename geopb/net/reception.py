@@ -6,7 +6,6 @@ server factory.
 
 from __future__ import annotations
 
-import logging
 from dataclasses import replace
 from typing import Any
 
@@ -19,8 +18,6 @@ from geopb.net.connection import Connection
 from geopb.net.lobby import PortalLobby
 from geopb.net.shield import shielded
 from geopb.workers import worker_pool
-
-_log = logging.getLogger("geopb.cred")
 
 #: Seconds in which a peer that is to go takes what it was told last.
 _FLUSH = 1.0
@@ -73,14 +70,12 @@ class Reception:
         if self._timer is not None and connection is not None:
             limit = connection.options.limits.login_timeout
             text = f"no login within {limit:g} s (login_timeout)"
-            if connection.lost is None:
-                _log.warning("%s: %s", connection.peer, text)
             self._end(text)
 
     def _end(self, reason: str) -> None:
-        """End the connection; blocks, in a worker."""
+        """End the connection of a peer at fault; blocks, in a worker."""
         if self._connection is not None:
-            self._connection.close(reason, _FLUSH)
+            self._connection.close(reason, _FLUSH, at_fault=True)
 
     def _stop_timer(self) -> None:
         if self._timer is not None:

@@ -308,7 +308,8 @@ class Service:
             elif is_misfit(error):
                 # The peer's mistake: a traceback would say nothing more.
                 text = printable(safe_str(error), 500)
-                _log.warning("call of %s refused: %s", printable(call.name), text)
+                notices = self._options.told.misfits
+                notices.warning("call of %s refused: %s", printable(call.name), text)
         except Exception:
             # A handler that raises cannot be told so in the log.
             traceback.print_exc()

@@ -1,23 +1,20 @@
 """Whether what is sent is taken: the verdict on a peer that takes nothing.
 
-Owns `Watch`, the two verdicts 'not reading' and 'gone', and the one log line of the
-first. The kernel reaches most of them by itself (see `prepare`); this one watches what
-it has no option for: a Unix socket whose peer stops reading, and bytes that were sent
-only after the link was cut. It asks the kernel, never the peer's process, which may be
-busy. Called by the writer (while bytes are on their way) and the connection (to tell
-what an error means).
+Owns `Watch` and the two verdicts 'not reading' and 'gone'. The kernel reaches most of
+them by itself (see `prepare`); this one watches what it has no option for: a Unix
+socket whose peer stops reading, and bytes that were sent only after the link was cut.
+It asks the kernel, never the peer's process, which may be busy. Called by the writer
+(while bytes are on their way) and the connection (to tell what an error means).
 """
 
 from __future__ import annotations
 
 import errno
 import fcntl
-import logging
 import struct
 import sys
 import termios
 from collections.abc import Callable
-from functools import partial
 from time import monotonic
 from typing import Any, NamedTuple
 
@@ -26,8 +23,6 @@ from gevent import get_hub, socket
 from geopb.errors import PBConnectionLost
 from geopb.net.sockets import LONGEST
 from geopb.workers import worker_pool
-
-_log = logging.getLogger("geopb.connection")
 
 #: Looks at a line in `keepalive` seconds; a peer is dropped later by so much at most.
 _LOOKS = 8
@@ -122,8 +117,8 @@ class Watch:
             self._timer.close()
             self._timer = None
 
-    def explain(self, error: OSError) -> PBConnectionLost:
-        """Return what the end of the line is to be called; log it if 'not reading'.
+    def explain(self, error: OSError) -> tuple[PBConnectionLost, bool]:
+        """Return what the end of the line is to be called; True if 'not reading'.
 
         The kernel gives up a peer that is gone and one whose window stays shut with
         the same error: what it heard last tells them apart.
@@ -137,19 +132,19 @@ class Watch:
                 heard.shut or heard.silent < _LATELY * limit
             )
         else:
-            return PBConnectionLost(f"the connection to {self._peer} broke: {error}")
+            text = f"the connection to {self._peer} broke: {error}"
+            return PBConnectionLost(text), False
         if reading:
-            return PBConnectionLost(
+            text = (
                 f"the connection to {self._peer} broke: no sign of its machine for "
                 f"{limit:g} s (keepalive)"
             )
+            return PBConnectionLost(text), False
         text = (
             f"{self._peer} is not reading: it took none of the bytes that wait for it "
             f"within {limit:g} s (keepalive)"
         )
-        # Not here, which may be the hub: logging may block.
-        self._pool.submit_function(partial(_log.warning, "%s; it is dropped", text))
-        return PBConnectionLost(text)
+        return PBConnectionLost(text), True
 
     def _look_in(self, seconds: float) -> None:
         # A timer of its own each time: a line at rest keeps none.
