@@ -43,6 +43,10 @@ class Limits:
     #: Calls being run for one peer at a time; the peer's further calls wait on
     #: its side. Stops call floods. Nested calls may use twice as many.
     max_pending_calls: int = 1024
+    #: Streams of this side's that one peer reads at a time. Each is a greenlet and up
+    #: to one MiB of items that wait, as a running call is a greenlet: so as many.
+    #: Stops a peer that asks for streams and reads none of them to its end.
+    max_streams: int = 1024
     #: Bits of one integer: ``str()`` of huge ones is quadratic.
     max_integer_bits: int = 8192
     #: Digits of one ``Decimal``; its exponent is bounded at 9,999 in any case.

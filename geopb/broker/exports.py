@@ -52,7 +52,7 @@ class Exports:
         lobby: The object under id 0, which every peer may call and none releases.
     """
 
-    __slots__ = ("_answers", "_by_id", "_ids", "_lobby", "_next")
+    __slots__ = ("_answers", "_by_id", "_ids", "_lobby", "_next", "streams")
 
     def __init__(self, lobby: object) -> None:
         self._by_id: dict[int, _Export] = {}
@@ -61,6 +61,8 @@ class Exports:
         self._lobby = lobby
         #: The ids of the objects that were answers, by question.
         self._answers: dict[int, int] = {}
+        #: How many of them are streams.
+        self.streams = 0
 
     def __len__(self) -> int:
         return len(self._by_id)
@@ -100,6 +102,7 @@ class Exports:
         number = self._add(id(producer), producer, None, max_references)
         entry = self._by_id[number]
         entry.feed, entry.count = producer, 1
+        self.streams += 1
         return number
 
     def _add(
@@ -143,6 +146,8 @@ class Exports:
             del self._ids[entry.key]
             for question in entry.answers or ():
                 del self._answers[question]
+            # Of what is fed to the peer, it calls streams alone.
+            self.streams -= entry.feed is not None and entry.feed.called
 
     def rollback(self, numbers: Iterable[int]) -> None:
         """Take the counts back that were made for a message that failed."""
@@ -216,6 +221,7 @@ class Exports:
         self._by_id.clear()
         self._ids.clear()
         self._answers.clear()
+        self.streams = 0
         for feed in feeds:
             feed.released(0)
 

@@ -18,7 +18,7 @@ from geopb.broker.observer import Restart
 from geopb.broker.observers import Feed
 from geopb.broker.pending import NO_ARGUMENT, Pending, PromiseMet
 from geopb.broker.references import Line, RemoteReference
-from geopb.errors import InsecureJelly
+from geopb.errors import InsecureJelly, over_limit
 from geopb.failure.fresh import arguments, told_attributes
 from geopb.flavors.cacheable import Cacheable, RemoteCache
 from geopb.flavors.copyable import Copyable
@@ -42,8 +42,8 @@ class Objects:
 
     # fmt: off
     __slots__ = (
-        "_bulk_ids", "_exports", "_imports", "_line", "_max_exports", "_registry",
-        "feeds", "find_array", "find_record"
+        "_bulk_ids", "_exports", "_imports", "_line", "_max_exports",
+        "_max_streams", "_registry", "feeds", "find_array", "find_record"
     )
     # fmt: on
 
@@ -62,6 +62,7 @@ class Objects:
         self._exports = exports
         self._imports = imports
         self._max_exports = limits.max_references
+        self._max_streams = limits.max_streams
         self._bulk_ids = 0
         self._registry = registry
         #: How objects of a class cross as records: see `ClassRegistry`.
@@ -142,6 +143,9 @@ class Objects:
         return CBORTag(tags.ANSWER_OF, stands.question)
 
     def _streamed(self, stream: Stream, packing: Packing) -> CBORTag:
+        count, most = self._exports.streams + 1, self._max_streams
+        if count > most:
+            raise over_limit("max_streams", most, "streams under way", count)
         stream.give()
         producer = self._line.producer(stream, self._perspective(packing))
         try:

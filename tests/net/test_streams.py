@@ -650,6 +650,49 @@ def test_streams_count_among_the_references(pair: Pair) -> None:
     assert len(remote.callRemote("do", 8).get(timeout=5)) == 8
 
 
+def test_no_more_streams_are_under_way_than_max_streams(pair: Pair) -> None:
+    root = Doing(lambda n: [Counting(1)() for _ in range(n)])
+    _, client = pair(root, server_options={"max_streams": 3})
+    remote = root_of(client)
+
+    some = remote.callRemote("do", 3).get(timeout=5)
+    with pytest.raises(pb.LimitExceeded) as caught:
+        remote.callRemote("do", 1).get(timeout=5)
+    # One that is not taken is not begun either, and may be given again.
+    assert str(caught.value) == "streams under way of 4 exceeds max_streams=3"
+
+    assert [list(each) for each in some] == [[0]] * 3
+    some.clear()
+    collect()
+    # Those that were read, or dropped, do not count any more.
+    for _ in range(5):
+        assert len(remote.callRemote("do", 3).get(timeout=5)) == 3
+        collect()
+    with pytest.raises(pb.LimitExceeded, match="max_streams=3"):
+        remote.callRemote("do", 4).get(timeout=5)
+    # The three of that message were taken back.
+    collect()
+    assert len(remote.callRemote("do", 3).get(timeout=5)) == 3
+
+
+def test_by_default_many_streams_may_be_under_way(pair: Pair) -> None:
+    _, client = pair(Doing(lambda n: [Counting(1)() for _ in range(n)]))
+
+    assert len(root_of(client).callRemote("do", 1000).get(timeout=5)) == 1000
+
+
+def test_max_streams_is_of_those_that_this_side_makes(pair: Pair) -> None:
+    """The other side's own bound does not count here."""
+    root = Doing(lambda n: [Counting(1)() for _ in range(n)])
+    _, client = pair(root, client_options={"max_streams": 1})
+    remote = root_of(client)
+
+    assert len(remote.callRemote("do", 3).get(timeout=5)) == 3
+    with pytest.raises(pb.LimitExceeded, match="max_streams=1"):
+        remote.callRemote("echo", [Counting(1)(), Counting(1)()]).get(timeout=5)
+    assert remote.callRemote("echo", "alive").get(timeout=5) == "alive"
+
+
 def test_streams_that_wait_take_no_room_from_calls(pair: Pair) -> None:
     go = Event()
 
