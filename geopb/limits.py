@@ -54,7 +54,8 @@ class Limits:
     #: Characters of a method name.
     max_name_length: int = 256
     #: Bytes waiting for the peer to take them; beyond it the greenlets that
-    #: produce more wait. Stops a peer that calls and never reads.
+    #: produce more wait. As many bytes of updates may wait for all its caches together.
+    #: Stops a peer that calls, or watches, and never reads.
     max_unsent_bytes: int = 16 * MEBI
     #: Connections of one server in all. Stops connect storms and peers that hold
     #: connections: each is a descriptor and, at rest, some 12 KiB. Where the process

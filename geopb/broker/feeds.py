@@ -30,9 +30,14 @@ class Sending(Protocol):
 
     #: Whether it stands in the line.
     in_line: bool
+    #: Bytes of its updates that wait.
+    queued_bytes: int
 
     def send_one(self) -> bool:
         """Send the next update; False if there is none to send now."""
+
+    def fall_behind(self) -> None:
+        """Forget the updates that wait."""
 
 
 class Feeds:
@@ -43,7 +48,10 @@ class Feeds:
         line: Runs hooks, makes promises.
         new_question: Allots a question's id.
         remember: Keeps who waits for the answer to a question.
-        most_bytes: Bytes that may wait unsent, in the outbox or for one observer.
+        most_bytes: Bytes that may wait unsent in the outbox; and for all feeds.
+
+    Attributes:
+        queued_bytes: Bytes of the updates that wait for their turn, in all feeds.
     """
 
     __slots__ = (
@@ -55,6 +63,7 @@ class Feeds:
         "most_bytes",
         "new_question",
         "post",
+        "queued_bytes",
     )
 
     def __init__(
@@ -69,6 +78,7 @@ class Feeds:
         self.line = line
         self.new_question = new_question
         self.most_bytes = most_bytes
+        self.queued_bytes = 0
         self._remember = remember
         self._on_the_way = 0
         # Made when needed: most connections show no caches.
@@ -94,6 +104,14 @@ class Feeds:
                     feed.in_line = False
         finally:
             self._pumping = False
+
+    def relieve(self, feed: Sending) -> None:
+        """Have the fullest one fall behind if too much waits for one peer in all."""
+        if self.queued_bytes > self.most_bytes:
+            fullest = max([feed, *self._line_up], key=lambda each: each.queued_bytes)
+            # Those whose state is being packed are looked at when that is sent.
+            if fullest.queued_bytes:
+                fullest.fall_behind()
 
     def ask(
         self, question: int, update: Answerable, packed: Packed, packing: Packing

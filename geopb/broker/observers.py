@@ -22,6 +22,10 @@ from geopb.flavors.cacheable import Cacheable
 from geopb.jelly.passing import Packed, Packing
 from geopb.wire import messages
 
+#: Bytes that an update takes in the queue beside its message: some of what its objects
+#: do, so that tiny ones count as well.
+_EACH = 128
+
 
 class _State(Enum):
     PACKING = "packing"
@@ -50,7 +54,8 @@ class Feed:
         #: Whether the class is being asked for the state: its hook may block.
         self._asked = False
         self._queue: deque[Update] = deque()
-        self._queued_bytes = 0
+        #: Bytes of those among them that are packed.
+        self.queued_bytes = 0
         self._on_the_way = 0
         #: Hooks that are still to run before fresh state may be asked for.
         self._stopping = 0
@@ -136,7 +141,7 @@ class Feed:
             feeds.post.undo(packing)
             return promise
         update.packed = packed
-        self._queued_bytes += packed.size
+        self._count(packed.size + _EACH)
         if self._state is _State.LIVE:
             feeds.pump(self)
         self._look_at_queue()
@@ -150,7 +155,7 @@ class Feed:
         if packed is None or self._alone:
             return False
         update = self._queue.popleft()
-        self._queued_bytes -= packed.size
+        self._count(-packed.size - _EACH)
         self._send(update, packed)
         return True
 
@@ -191,12 +196,14 @@ class Feed:
     def _look_at_queue(self) -> None:
         """Act if more waits than the class lets wait for one observer."""
         kind = self._cacheable
-        if (
-            len(self._queue) <= kind.max_queued_updates
-            and self._queued_bytes <= self._feeds.most_bytes
-            and not self._overflowed
-        ):
-            return
+        if len(self._queue) <= kind.max_queued_updates and not self._overflowed:
+            self._feeds.relieve(self)
+        else:
+            self.fall_behind()
+
+    def fall_behind(self) -> None:
+        """Forget the updates that wait, and do what the class says."""
+        kind = self._cacheable
         if self._state is _State.PACKING:
             # The state is still to be sent: then is the time to do something.
             self._overflowed = True
@@ -243,11 +250,15 @@ class Feed:
 
     def _drop_queue(self) -> None:
         queue, self._queue = self._queue, deque()
-        self._queued_bytes = 0
+        self._count(-self.queued_bytes)
         for update in queue:
             if update.packed is not None:
                 self._feeds.post.undo(update.packing)
             update.promise.settle(None)
+
+    def _count(self, size: int) -> None:
+        self.queued_bytes += size
+        self._feeds.queued_bytes += size
 
     def _refresh_if_ready(self) -> None:
         """Ask for fresh state once the peer has taken all that was sent."""

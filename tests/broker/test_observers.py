@@ -609,6 +609,52 @@ def test_large_updates_that_wait_collapse_by_their_bytes() -> None:
         assert shown.values == board.values
 
 
+def test_large_updates_of_all_caches_together_have_a_bound() -> None:
+    """The fullest one falls behind, not the one that happens to be told next."""
+    limits = Limits(max_pending_calls=8, max_unsent_bytes=100_000)
+    with joined(limits) as pair:
+        boards = [Board() for _ in range(10)]
+        shown = show(pair, *boards)
+        pair.b.slow = True
+        for board in boards:
+            # Each alone is far below it.
+            for _ in range(3):
+                board.set("n", ["x" * 1000] * 8)
+        boards[0].set("n", ["x" * 1000] * 30)
+        feeds = pair.a.broker._objects.feeds
+
+        for board in boards:
+            board.set("n", 1)
+            assert feeds.queued_bytes <= 100_000
+
+        pair.deliver()
+        told = [board.told for board in boards]
+        assert told[0] == ["observed", "stopped"]
+        # Some had to, and not more than had to.
+        assert 3 <= told.count(["observed"]) <= 9
+        pair.b.catch_up()
+        pair.deliver()
+        assert feeds.queued_bytes == 0
+        assert [each.values for each in shown] == [each.values for each in boards]
+
+
+def test_updates_of_all_caches_together_up_to_the_bound_wait_in_full() -> None:
+    limits = Limits(max_pending_calls=8, max_unsent_bytes=300_000)
+    with joined(limits) as pair:
+        boards = [Board() for _ in range(10)]
+        shown = show(pair, *boards)
+        pair.b.slow = True
+
+        for board in boards:
+            for _ in range(3):
+                board.set("n", ["x" * 1000] * 8)
+
+        assert {tuple(board.told) for board in boards} == {("observed",)}
+        pair.b.catch_up()
+        pair.deliver()
+        assert [len(each.updates) for each in shown] == [3] * 10
+
+
 def test_a_slow_peer_is_dropped_where_the_class_says_so() -> None:
     with joined(SLOW) as pair:
         board = DroppingBoard(n=None)
