@@ -12,9 +12,8 @@ from __future__ import annotations
 import logging
 import os
 from functools import partial
-from typing import Any
 
-from gevent import get_hub, getcurrent, socket
+from gevent import get_hub, socket
 from gevent.event import Event
 
 from geopb.broker.broker import Broker
@@ -35,7 +34,9 @@ from geopb.net.faces import Faces
 from geopb.net.foreign import explain_foreign, refusal
 from geopb.net.gate import Gate
 from geopb.net.options import Options
+from geopb.net.reader import Reader
 from geopb.net.service import Service
+from geopb.net.share import Share
 from geopb.net.sockets import drain, prepare
 from geopb.net.tls import Secure
 from geopb.net.transport import transport
@@ -47,9 +48,6 @@ from geopb.text import printable, safe_str
 from geopb.wire.framing import ForeignProtocol
 from geopb.workers import worker_pool
 
-_PARTED = State.PARTED
-#: Bytes read at once: larger buffers are mapped anew each time.
-_READ_BYTES = 65536
 #: Seconds to send answers that are due already after the peer has stopped sending.
 _LAST_FLUSH = 1.0
 
@@ -69,7 +67,7 @@ class Connection(Faces):
     # fmt: off
     __slots__ = (
         "__weakref__", "_caller", "_disowned", "_drain", "_finalizers", "_gate", "_hub",
-        "_logged", "_parting", "_pool", "_reads_on", "_sock", "_tell_foreign",
+        "_logged", "_parting", "_pool", "_reads_on", "_share", "_sock", "_tell_foreign",
         "_transport", "_watch", "_watchers", "_writer", "broker", "call", "closed",
         "hurry", "lost", "options", "peer", "service", "start", "up", "wake"
     )
@@ -124,7 +122,8 @@ class Connection(Faces):
         #: and so many that they are to be sent now.
         self.wake = self._writer.wake
         self.hurry = self._writer.send_at_once
-        self.service = Service(self.broker, self._gate, options)
+        self._share = Share(options.load)
+        self.service = Service(self.broker, self._gate, options, self._share)
         self._caller = Caller(self, self.broker, self._gate)
         self._drain = Drain(self.broker, self.service, self._caller, self._gate)
         #: Send calls of this side, and run the peer's.
@@ -212,7 +211,10 @@ class Connection(Faces):
     def _read(self) -> Exception:
         """Read to the end; return why it ended."""
         try:
-            return self._feed_broker()
+            Reader(
+                self._sock, self._transport.recv, self.broker, self._gate, self._share
+            ).run()
+            return self._went()
         except (ProtocolError, LimitExceeded) as error:
             return self._violated(error)
         except OSError as error:
@@ -221,40 +223,12 @@ class Connection(Faces):
                 return self._broken(error)
             return self._insecure(self._transport.explain(error, self.peer))
 
-    def _feed_broker(self) -> Exception:
-        """Feed the broker whenever there are bytes, to the end."""
-        # Watched all the time and waited for here, and not in recv(), which tries
-        # first: that try finds nothing each time a peer waits for our answer, and
-        # while bytes keep coming it would not let others have their turn.
-        readable = self._hub.loop.io(self._sock.fileno(), 1)
-        reader: Any = getcurrent()
-        readable.start(reader.switch)
-        try:
-            return self._feed_broker_when_readable()
-        finally:
-            readable.stop()
-            readable.close()
-
-    def _feed_broker_when_readable(self) -> Exception:
-        broker, recv, gate = self.broker, self._transport.recv, self._gate
-        wait: Any = self._hub.switch
-        while True:
-            wait()
-            try:
-                data = recv(_READ_BYTES)
-            except BlockingIOError:
-                continue
-            if not data:
-                break
-            broker.receive(data)
-            # The wait for more must not keep these alive.
-            del data
-            if gate.waited_for:
-                gate.let_in()
-            if broker.state is _PARTED:
-                reason = self._parting
-                return PBConnectionLost(f"{self.peer} closed the connection: {reason}")
-        if broker.in_the_middle:
+    def _went(self) -> Exception:
+        """Return how the peer has ended the connection."""
+        if self.broker.state is State.PARTED:
+            reason = self._parting
+            return PBConnectionLost(f"{self.peer} closed the connection: {reason}")
+        if self.broker.in_the_middle:
             return PBConnectionLost(f"{self.peer} went in the middle of a message")
         return PBConnectionLost(f"{self.peer} closed the connection")
 

@@ -15,6 +15,7 @@ from weakref import WeakKeyDictionary
 from geopb.jelly.readers import Readers
 from geopb.jelly.registry import ClassRegistry, process_registry
 from geopb.limits import Limits
+from geopb.net.share import Load
 from geopb.notices import Notices
 
 _LIMITS = frozenset(field.name for field in fields(Limits))
@@ -55,6 +56,7 @@ class Options:
     unsafe_tracebacks: bool = False
     registry: ClassRegistry = process_registry
     _told: Told = field(default_factory=Told, repr=False, compare=False)
+    _load: Load = field(default_factory=Load, repr=False, compare=False)
     _readers: WeakKeyDictionary[Any, dict[Limits, Readers]] = field(
         default_factory=WeakKeyDictionary, repr=False, compare=False
     )
@@ -63,6 +65,11 @@ class Options:
     def told(self) -> Told:
         """What the log says of the factory's peers."""
         return self._told
+
+    @property
+    def load(self) -> Load:
+        """Which of the factory's connections are active."""
+        return self._load
 
     def readers(self, hub: Any) -> Readers:
         """Return the decoders of the factory's connections in that hub's thread."""

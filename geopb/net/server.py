@@ -26,6 +26,7 @@ from geopb.net.options import read_options
 from geopb.net.places import Places, out_of_descriptors, refusal_bytes, say_and_close
 from geopb.net.reception import Reception
 from geopb.net.service import served_here
+from geopb.net.share import Load
 from geopb.net.tls import Secure
 from geopb.workers import worker_pool
 
@@ -67,6 +68,11 @@ class PBServerFactory:
     def connections(self) -> frozenset[Connection]:
         """The connections that are open now."""
         return frozenset(self._connections)
+
+    @property
+    def load(self) -> Load:
+        """Which of them are active: for its listeners."""
+        return self._options.load
 
     def __call__(self, sock: socket.socket, address: Any) -> None:
         """Run one connection; blocks until it ends."""
@@ -153,6 +159,7 @@ class PBServer:
             partial(factory.run, secure=secure),
             partial(factory.turn_away, in_clear=secure is None),
             factory.accept_failed,
+            factory.load,
         )
         self._server.start()
         if secure is None and self._listener.address.is_public:

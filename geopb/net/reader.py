@@ -1,0 +1,110 @@
+"""The one who reads a socket, in turns that leave room for others.
+
+Owns when the socket is looked at and how much is taken at a time. A turn's work is to
+decode what came and to answer or queue it: it takes some 5 ms at the most, but for a
+single message that takes longer. Never runs users' code, and never stops for long: two
+peers that call each other need each other read. Called by the connection.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from time import perf_counter
+from typing import Any
+
+import gevent
+from gevent import get_hub, getcurrent, socket
+
+from geopb.broker.broker import Broker
+from geopb.broker.state import State
+from geopb.net.gate import Gate
+from geopb.net.share import Share
+
+_OPENING, _PARTED = State.OPENING, State.PARTED
+#: Bytes read at once: larger buffers are mapped anew each time.
+_MOST_BYTES = 65536
+#: The least: some thirty of the smallest calls.
+_LEAST_BYTES = 1024
+#: Seconds of work in one turn that are aimed at.
+_TURN = 0.004
+
+
+class Reader:
+    """Feeds a broker with what comes.
+
+    Args:
+        sock: What is watched.
+        recv: Returns what has come, nothing at the end; never waits.
+        broker: Acts on it.
+        gate: Told when answers may have made room for calls.
+        share: What the connection may use of the loop.
+    """
+
+    __slots__ = ("_broker", "_gate", "_recv", "_share", "_sock")
+
+    def __init__(
+        self,
+        sock: socket.socket,
+        recv: Callable[[int], bytes],
+        broker: Broker,
+        gate: Gate,
+        share: Share,
+    ) -> None:
+        self._sock = sock
+        self._recv = recv
+        self._broker = broker
+        self._gate = gate
+        self._share = share
+
+    def run(self) -> None:
+        """Read until the stream ends or the peer has said goodbye; blocks.
+
+        Raises:
+            ProtocolError, LimitExceeded: The peer broke the protocol.
+            OSError: The connection broke.
+        """
+        # Watched all the time and waited for here, and not in recv(), which tries
+        # first: that try finds nothing each time a peer waits for our answer, and
+        # while bytes keep coming it would not let others have their turn.
+        readable = get_hub().loop.io(self._sock.fileno(), 1)
+        reader: Any = getcurrent()
+        readable.start(reader.switch)
+        try:
+            self._run(readable, reader)
+        finally:
+            readable.stop()
+            readable.close()
+
+    def _run(self, readable: Any, reader: Any) -> None:
+        broker, recv, gate, share = self._broker, self._recv, self._gate, self._share
+        wait: Any = get_hub().switch
+        size = _MOST_BYTES
+        while True:
+            wait()
+            try:
+                data = recv(size)
+            except BlockingIOError:
+                continue
+            if not data:
+                return
+            begun, opening = perf_counter(), broker.state is _OPENING
+            broker.receive(data)
+            # The wait for more must not keep these alive.
+            del data
+            if gate.waited_for:
+                gate.let_in()
+            if broker.state is _PARTED:
+                return
+            # A hello alone makes no active peer: many may come at once.
+            pause = 0.0 if opening else share.read(begun)
+            took = perf_counter() - begun
+            if took > _TURN:
+                # What many small messages cost depends on what they are: less next
+                # time. One that is large is joined at its end, whatever the pieces.
+                size = max(_LEAST_BYTES, int(size * _TURN / took))
+            elif size < _MOST_BYTES:
+                size = min(2 * size, _MOST_BYTES)
+            if pause:
+                readable.stop()
+                gevent.sleep(pause)
+                readable.start(reader.switch)

@@ -1,0 +1,123 @@
+"""How much is read in one turn: as much as takes a few milliseconds."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from contextlib import contextmanager
+from typing import Any
+
+import gevent
+import pytest
+from gevent import socket
+
+from geopb.broker.state import State
+from geopb.net import reader as reader_module
+from geopb.net import share as share_module
+from geopb.net.reader import Reader
+from geopb.net.share import Load, Share
+from geopb.net.sockets import raw
+from tests.support import eventually
+
+
+class Gate:
+    waited_for = 0
+
+
+class Slow:
+    """A broker that takes so many seconds for a byte, by its own clock."""
+
+    state = State.OPEN
+
+    def __init__(self, for_each: float) -> None:
+        self.for_each = for_each
+        self.sizes: list[int] = []
+        self.now = 1.0
+
+    def receive(self, data: bytes) -> None:
+        self.sizes.append(len(data))
+        self.now += self.for_each * len(data)
+
+    def clock(self) -> float:
+        return self.now
+
+
+@contextmanager
+def reading(broker: Slow, load: Load) -> Iterator[Any]:
+    """Have a reader feed `broker`; yield where to write."""
+    ours, theirs = socket.socketpair()
+    reader: Any = Reader(ours, raw(ours).recv, broker, Gate(), Share(load))  # type: ignore[arg-type]
+    running = gevent.spawn(reader.run)
+    try:
+        yield theirs
+    finally:
+        theirs.close()
+        running.get(timeout=5)
+        ours.close()
+
+
+@pytest.fixture
+def load() -> Load:
+    return Load()
+
+
+def test_cheap_bytes_are_read_64_KiB_at_a_time(load: Load) -> None:  # noqa: N802
+    broker = Slow(0.0)
+    with reading(broker, load) as peer:
+        peer.sendall(b"x" * 1_000_000)
+        eventually(lambda: sum(broker.sizes) == 1_000_000)
+
+    assert max(broker.sizes) == 65536
+
+
+def test_costly_ones_are_read_a_few_milliseconds_at_a_time(
+    load: Load, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    # 100 us for 30 bytes.
+    broker = Slow(0.0001 / 30)
+    monkeypatch.setattr(reader_module, "perf_counter", broker.clock)
+    monkeypatch.setattr(share_module, "perf_counter", broker.clock)
+    with reading(broker, load) as peer:
+        peer.sendall(b"x" * 300_000)
+        eventually(lambda: sum(broker.sizes) == 300_000)
+
+    # But for the first, when it was not known yet.
+    assert max(broker.sizes[2:]) * broker.for_each < 0.009
+    assert min(broker.sizes[2:-1]) >= 512
+
+
+def test_they_are_read_more_at_a_time_again_when_they_have_become_cheap(
+    load: Load, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    broker = Slow(0.0001)
+    monkeypatch.setattr(reader_module, "perf_counter", broker.clock)
+    monkeypatch.setattr(share_module, "perf_counter", broker.clock)
+    with reading(broker, load) as peer:
+        peer.sendall(b"x" * 100_000)
+        eventually(lambda: sum(broker.sizes) == 100_000)
+        broker.for_each = 0.0
+        broker.sizes.clear()
+        peer.sendall(b"x" * 1_000_000)
+        eventually(lambda: sum(broker.sizes) == 1_000_000)
+
+    assert broker.sizes[0] <= 2048
+    assert max(broker.sizes) == 65536
+
+
+@pytest.mark.slow
+def test_who_used_too_much_beside_others_is_read_later_and_in_full(
+    load: Load, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    broker, other = Slow(0.001), Share(load)
+    monkeypatch.setattr(reader_module, "perf_counter", broker.clock)
+    monkeypatch.setattr(share_module, "perf_counter", broker.clock)
+    with reading(broker, load) as peer:
+        other.read(broker.now)
+        peer.sendall(b"x" * 20)
+        eventually(lambda: broker.sizes)
+        peer.sendall(b"y" * 20)
+        # Its pause runs by the true clock: some 30 ms.
+        gevent.sleep(0)
+        gevent.sleep(0)
+        assert broker.sizes == [20]
+
+        eventually(lambda: broker.sizes == [20, 20])

@@ -1,0 +1,110 @@
+"""What one connection may use of the loop while others want it too."""
+
+from __future__ import annotations
+
+import pytest
+
+from geopb.net import share as share_module
+from geopb.net.share import Load, Share
+
+
+class Clock:
+    now = 1000.0
+
+    def __call__(self) -> float:
+        return self.now
+
+
+@pytest.fixture
+def clock(monkeypatch: pytest.MonkeyPatch) -> Clock:
+    clock = Clock()
+    monkeypatch.setattr(share_module, "perf_counter", clock)
+    return clock
+
+
+def read(share: Share, clock: Clock, seconds: float) -> float:
+    """Let a turn of reading take so long; return what it has to wait."""
+    begun = clock.now
+    clock.now += seconds
+    return share.read(begun)
+
+
+def test_who_is_alone_may_use_all(clock: Clock) -> None:
+    share = Share(Load())
+
+    assert [read(share, clock, 1.0) for _ in range(5)] == [0.0] * 5
+    assert not share.contended
+
+
+def test_who_uses_more_than_its_share_beside_others_waits(clock: Clock) -> None:
+    load = Load()
+    busy, other = Share(load), Share(load)
+    read(busy, clock, 0.0001)
+
+    read(other, clock, 0.0001)
+    pause = read(busy, clock, 0.040)
+
+    assert busy.contended
+    # Twice as long as it has worked, but for the burst that it has for nothing.
+    assert 0.060 < pause < 0.080
+    clock.now += pause
+    assert read(busy, clock, 0.0001) < 0.001
+
+
+def test_small_calls_never_wait(clock: Clock) -> None:
+    load = Load()
+    one, other = Share(load), Share(load)
+
+    for _ in range(1000):
+        assert read(one, clock, 0.0001) == 0
+        assert read(other, clock, 0.0001) == 0
+        clock.now += 0.0002
+
+
+def test_one_that_was_active_a_while_ago_does_not_count(clock: Clock) -> None:
+    load = Load()
+    busy, other = Share(load), Share(load)
+    read(other, clock, 0.001)
+    clock.now += 0.2
+
+    assert read(busy, clock, 1.0) == 0
+    assert not busy.contended
+
+
+def test_nobody_waits_long_at_a_time(clock: Clock) -> None:
+    load = Load()
+    busy, other = Share(load), Share(load)
+    read(busy, clock, 0.05)
+    read(other, clock, 0.0001)
+
+    assert read(busy, clock, 0.09) < read(busy, clock, 5.0) == share_module._LONGEST
+
+
+def test_what_calls_take_counts_as_well(clock: Clock) -> None:
+    load = Load()
+    busy, other = Share(load), Share(load)
+    read(other, clock, 0.0001)
+    read(busy, clock, 0.001)
+
+    clock.now += 0.02
+    busy.used(0.02)
+
+    assert read(busy, clock, 0.001) > 0.01
+
+
+def test_factories_do_not_count_for_each_other(clock: Clock) -> None:
+    busy, other = Share(Load()), Share(Load())
+    read(other, clock, 0.01)
+
+    assert read(busy, clock, 1.0) == 0
+
+
+def test_a_listener_waits_only_while_somebody_is_served(clock: Clock) -> None:
+    load = Load()
+    listener, served = Share(load), Share(load)
+
+    assert sum(listener.accepted() for _ in range(1000)) == 0
+    read(served, clock, 0.0001)
+
+    assert listener.accepted() == 0
+    assert sum(listener.accepted() for _ in range(100)) > 0
