@@ -19,7 +19,7 @@ _SHARE = 1 / 3
 #: Seconds that it may use at once: a small call, or a hundred, never wait.
 _BURST = 0.005
 #: Seconds that a new connection costs, from being accepted to its hello: about.
-_CONNECTION = 0.0005
+_CONNECTION = 0.0006
 #: Seconds that another connection counts as active after it was read.
 _ACTIVE = 0.1
 #: Seconds that a connection is not read at a time, at the most. Whoever sends messages

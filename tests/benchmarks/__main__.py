@@ -5,13 +5,15 @@ import signal
 import sys
 from pathlib import Path
 
-from tests.benchmarks import idle, report
+from tests.benchmarks import attacked, idle, report
 from tests.benchmarks.measure import Effort, Result, check, measure
 from tests.benchmarks.processes import ChildFailed
 from tests.benchmarks.workloads import SIDES, WORKLOADS, Workload
 
 _FULL = Effort(rounds=7, seconds=0.4)
 _QUICK = Effort(rounds=3, seconds=0.15)
+#: What is measured that is no rate.
+_OTHERS = ("idle", "attacked")
 
 
 def arguments() -> argparse.Namespace:
@@ -25,9 +27,9 @@ def arguments() -> argparse.Namespace:
     parser.add_argument(
         "--only",
         action="append",
-        choices=[*WORKLOADS, "idle"],
+        choices=[*WORKLOADS, *_OTHERS],
         metavar="NAME",
-        help=f"one workload, may be repeated: {', '.join(WORKLOADS)}, idle",
+        help=f"one workload, may be repeated: {', '.join([*WORKLOADS, *_OTHERS])}",
     )
     parser.add_argument("--json", type=Path, metavar="FILE", help="write raw numbers")
     parser.add_argument("--floor-only", action="store_true", help=argparse.SUPPRESS)
@@ -59,8 +61,8 @@ def main() -> int:
     signal.signal(signal.SIGTERM, signal.default_int_handler)
     default = _QUICK if options.quick else _FULL
     effort = Effort(options.rounds or default.rounds, default.seconds)
-    names = dict.fromkeys(options.only or [*WORKLOADS, "idle"])
-    idles = names.pop("idle", names) is None
+    names = dict.fromkeys(options.only or [*WORKLOADS, *_OTHERS])
+    others = [each for each in _OTHERS if names.pop(each, names) is None]
     sides = ["floor"] if options.floor_only else list(SIDES)
     where = report.environment(["python -m tests.benchmarks", *sys.argv[1:]])
     for name, value in where.items():
@@ -68,9 +70,13 @@ def main() -> int:
     print(f"{effort.rounds} rounds of {effort.seconds:g} s for each side\n")
     try:
         results = run([WORKLOADS[name] for name in names], sides, effort)
-        if idles:
+        if "idle" in others:
             lines = idle.rows(sides, min(effort.rounds, 3))
             print("\n".join(["", *lines]), flush=True)
+        if "attacked" in others and "geopb" in sides:
+            print()
+            for line in attacked.rows(1 if options.quick else 3):
+                print(line, flush=True)
     except ChildFailed as failure:
         print(failure, file=sys.stderr)
         return 1

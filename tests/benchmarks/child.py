@@ -1,6 +1,6 @@
 """One server or one client in a process of its own.
 
-``python -m tests.benchmarks.child SIDE server|client SECONDS``, started by
+``python -m tests.benchmarks.child SIDE server|client|attacker SECONDS``, started by
 ``processes``. Reads a JSON command per line from stdin and answers each with a JSON
 line on stdout; ends when stdin closes, and after SECONDS whatever happens.
 """
@@ -16,9 +16,11 @@ import time
 from collections.abc import Callable
 from typing import Any
 
+import gevent
 from gevent.fileobject import FileObjectPosix
 
-from tests.benchmarks.workloads import SIDES, WORKLOADS, Connection, check
+from tests.benchmarks import attacks
+from tests.benchmarks.workloads import SIDES, TEXT, WORKLOADS, Connection, check
 
 Reply = dict[str, Any]
 Command = Callable[..., Reply]
@@ -69,10 +71,42 @@ class Client:
         seconds = time.perf_counter() - begun
         return {"seconds": seconds, "before": before, "after": usage()}
 
+    def latencies(self, seconds: float, wait: float) -> Reply:
+        """Call for so long, after a while; tell what each call took, in seconds."""
+        time.sleep(wait)
+        connection, taken = self._connections[0], []
+        now = time.perf_counter()
+        until = now + seconds
+        while now < until:
+            begun = now
+            connection.echo(TEXT)
+            now = time.perf_counter()
+            taken.append(now - begun)
+        return {"seconds": taken}
+
     def close(self) -> None:
         """Close every connection."""
         while self._connections:
             self._connections.pop().close()
+
+
+class Attacker:
+    """The attacker's commands: begin, and end."""
+
+    def __init__(self) -> None:
+        self._running: Any = None
+
+    def begin(self, address: str, attack: str) -> Reply:
+        """Attack from now on."""
+        self._running = gevent.spawn(attacks.attack, address, attack)
+        return {}
+
+    def end(self) -> Reply:
+        """Attack no more."""
+        if self._running is not None:
+            self._running.kill()
+            self._running = None
+        return {}
 
 
 def obey(commands: dict[str, Command], hello: Reply) -> None:
@@ -104,9 +138,17 @@ def main(side: str, role: str, seconds: str) -> None:
             obey(commands, {"address": server.address})
         finally:
             server.stop()
+    elif role == "attacker":
+        attacker = Attacker()
+        commands |= {"begin": attacker.begin, "end": attacker.end}
+        try:
+            obey(commands, {})
+        finally:
+            attacker.end()
     else:
         client = Client(module.Connection)
         commands |= {"open": client.open, "check": client.check, "run": client.run}
+        commands["latencies"] = client.latencies
         try:
             obey(commands, {})
         finally:
