@@ -55,7 +55,7 @@ examples: $(VENV)/.test ## run each example and compare what it prints
 bench: $(VENV)/.test ## measure
 	@$(BIN)/python -m tests.benchmarks $(ARGS)
 
-soak: $(VENV)/.test ## use it for some minutes and look for what grows
+soak: $(VENV)/.test ## use it, and flood it, for some minutes: look for what grows
 	@$(BIN)/python -m tests.soak
 
 coverage: $(VENV)/.test ## the test suite, and which lines it ran
