@@ -27,7 +27,7 @@ from geopb.failure import format_traceback
 from geopb.jelly.finish import Unfinished, abandon
 from geopb.net.boundary import finish, is_misfit, pass_on, prepare
 from geopb.net.gate import Gate
-from geopb.net.line import Line
+from geopb.net.next_calls import NextCalls
 from geopb.net.options import Options
 from geopb.net.producer import Producer
 from geopb.net.running import Running
@@ -55,7 +55,7 @@ class Service:
 
     # fmt: off
     __slots__ = (
-        "_broker", "_calls", "_gate", "_held", "_limit", "_line", "_options",
+        "_broker", "_calls", "_gate", "_held", "_limit", "_next", "_options",
         "_pool", "_waiting", "asked", "is_open", "refuses", "running", "stoppers",
         "updates", "waiting"
     )
@@ -79,7 +79,7 @@ class Service:
         self._options = options
         self._limit = options.limits.max_pending_calls
         self._pool = worker_pool()
-        self._line = Line(self._serve, share)
+        self._next = NextCalls(self._serve, share)
         self._calls = Running(self._answer_failure, self._stop_waiting)
         #: Whether a call of that question is here and not answered.
         self.is_open = self._calls.is_open
@@ -135,7 +135,7 @@ class Service:
             self._held.append(call)
         else:
             self.running += 1
-            self._line.submit(call)
+            self._next.submit(call)
 
     def run_waiting(self, call: IncomingCall) -> None:
         """Run a call that has waited for answers: the last of them is given."""
@@ -149,7 +149,7 @@ class Service:
         self.running += 1
         lacking = self._broker.pipeline.complete(call, names)
         if lacking is None:
-            self._line.submit(call)
+            self._next.submit(call)
         else:
             self._broker.not_run(call, lacking)
             self._done(call)
@@ -159,7 +159,7 @@ class Service:
         call.waits = False
         self.waiting -= 1
         self.running += 1
-        self._line.submit(call)
+        self._next.submit(call)
 
     def expect(self, call: IncomingCall) -> None:
         """Take note of a call that is to be run."""
@@ -325,7 +325,7 @@ class Service:
         self.asked -= call.question is not None
         if isinstance(self._held, deque) and self._held and self.running < self._limit:
             self.running += 1
-            self._line.submit(self._held.popleft())
+            self._next.submit(self._held.popleft())
         if self._waiting:
             self.stoppers -= {call}
             self._changed()

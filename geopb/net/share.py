@@ -5,7 +5,7 @@ is time that the others wait. While no other connection is active, a peer may ha
 of it; otherwise a third, and who has used more is not read for a while. Never a verdict
 on a peer: an honest one that sends much is slower beside others, no more. Never weighs
 one factory's connections against another's, such as both ends of one in a process.
-Called by the reader, the line of calls that are to begin, and the listener.
+Called by the reader, the calls that are to begin (next_calls) and the listener.
 """
 
 from __future__ import annotations

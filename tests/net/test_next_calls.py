@@ -8,7 +8,7 @@ import gevent
 import pytest
 from gevent.event import Event
 
-from geopb.net.line import _AT_ONCE, Line
+from geopb.net.next_calls import _AT_ONCE, NextCalls
 from geopb.net.share import Load, Share
 from geopb.workers import worker_pool
 from tests.support import eventually, turns
@@ -21,13 +21,13 @@ class Begun:
         self.calls: list[Any] = []
         self.load = Load()
 
-    def line(self) -> Line:
-        return Line(self.calls.append, Share(self.load))
+    def next_calls(self) -> NextCalls:
+        return NextCalls(self.calls.append, Share(self.load))
 
 
 def test_calls_begin_in_their_order() -> None:
     begun = Begun()
-    line: Any = begun.line()
+    line: Any = begun.next_calls()
 
     for number in range(1000):
         line.submit(number)
@@ -38,7 +38,7 @@ def test_calls_begin_in_their_order() -> None:
 
 def test_calls_that_come_while_others_begin_keep_their_order() -> None:
     begun = Begun()
-    line: Any = begun.line()
+    line: Any = begun.next_calls()
 
     for start in range(0, 1000, 100):
         for number in range(start, start + 100):
@@ -51,8 +51,8 @@ def test_calls_that_come_while_others_begin_keep_their_order() -> None:
 
 def test_one_connections_call_does_not_wait_for_all_of_anothers() -> None:
     begun = Begun()
-    flood: Any = begun.line()
-    honest: Any = begun.line()
+    flood: Any = begun.next_calls()
+    honest: Any = begun.next_calls()
 
     for number in range(1000):
         flood.submit(number)
@@ -64,7 +64,7 @@ def test_one_connections_call_does_not_wait_for_all_of_anothers() -> None:
 
 def test_nothing_else_waits_for_them_either() -> None:
     begun = Begun()
-    flood: Any = begun.line()
+    flood: Any = begun.next_calls()
     for number in range(1000):
         flood.submit(number)
 
@@ -81,7 +81,7 @@ def test_one_that_blocks_does_not_hold_up_the_next() -> None:
         begun.calls.append(call)
         go.wait()
 
-    line: Any = Line(serve, Share(begun.load))
+    line: Any = NextCalls(serve, Share(begun.load))
     for number in range(100):
         line.submit(number)
 
@@ -96,7 +96,7 @@ def test_one_that_kills_its_worker_does_not_hold_up_the_next() -> None:
         begun.calls.append(call)
         raise gevent.GreenletExit
 
-    line: Any = Line(serve, Share(begun.load))
+    line: Any = NextCalls(serve, Share(begun.load))
     for number in range(100):
         line.submit(number)
 
@@ -114,7 +114,7 @@ def test_what_a_call_takes_is_counted_while_it_runs(blocks: bool) -> None:
         def used(self, seconds: float) -> None:
             used.append(seconds)
 
-    line: Any = Line(lambda _: gevent.sleep(0) if blocks else None, Counting())  # type: ignore[arg-type]
+    line: Any = NextCalls(lambda _: gevent.sleep(0) if blocks else None, Counting())  # type: ignore[arg-type]
     line.submit(1)
     turns(10)
 

@@ -24,7 +24,7 @@ _AT_ONCE = 16
 _EMPTY: deque[Any] = deque(maxlen=0)
 
 
-class Line:
+class NextCalls:
     """Has calls begin in their order.
 
     Args:
