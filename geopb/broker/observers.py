@@ -169,7 +169,8 @@ class Feed:
     def answered(self, failure: Failure | None) -> Failure | None:
         """An update has been answered; return its failure as it should be told."""
         self._on_the_way -= 1
-        if self._alone:
+        if self._alone and not self._on_the_way:
+            # The one with bulk, and not one of those before it.
             self._alone = False
             self._feeds.pump(self)
         self._feeds.answered()

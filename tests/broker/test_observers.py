@@ -291,6 +291,28 @@ def test_an_update_with_bulk_is_not_overtaken(pair: Pair) -> None:
     assert shown.updates == [("a", large), ("a", 2), ("b", [large]), ("b", 3)]
 
 
+def test_the_answer_to_one_before_lets_nothing_overtake_an_update_with_bulk(
+    pair: Pair,
+) -> None:
+    board = Board()
+    shown = show(pair, board)
+    large = b"x" * 300_000
+
+    board.set("a", 1)
+    board.set("a", large)
+    board.set("a", 2)
+    # What has come are the first one and the beginning of the second.
+    sent = pair.a.take()
+    pair.feed(pair.b, sent[:100_000])
+    pair.b.run_due()
+    pair.feed(pair.a, pair.b.take())
+    assert pair.a.take() == b""
+
+    pair.feed(pair.b, sent[100_000:])
+    pair.deliver()
+    assert shown.updates == [("a", 1), ("a", large), ("a", 2)]
+
+
 def test_references_in_updates_are_counted_and_given_back(pair: Pair) -> None:
     board, thing = Board(), Thing()
     shown = show(pair, board)
