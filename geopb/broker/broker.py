@@ -228,6 +228,7 @@ class Broker:
         if self.state is not State.OPEN:
             raise ProtocolError(f"bulk while {self.state.value}")
         whole = self._intake.add_chunk(part)
+        self.post.took(len(part[1]))
         if whole is not None:
             self._receive_message(whole.message, whole.unfinished)
             if whole.pinned is not None:
@@ -325,6 +326,7 @@ class Broker:
             messages.CANCEL: _on_cancel,
             messages.NOT_RUN: _on_not_run,
             messages.DRAINING: _on_draining,
+            messages.TAKEN: lambda broker, *told: broker.post.peer_took(*told),
         },
         State.PARTED: {},
         State.CLOSED: {},

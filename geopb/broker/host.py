@@ -20,6 +20,9 @@ class Host(Line, Protocol):
     def hurry(self) -> None:
         """There are many bytes to take by now."""
 
+    def now(self) -> float:
+        """Return the time in seconds, from any beginning; it never goes back."""
+
     def opened(self) -> None:
         """The peer's hello is in."""
 

@@ -1,15 +1,19 @@
 """What waits to be sent to one peer, in order, and bulk in pieces between.
 
-Owns the queue of frames and the sharing of the line between small messages and bulk.
-Never touches a socket: the connection takes bytes from it. Called by the broker (adds)
-and the connection (takes).
+Owns the queue of frames and the sharing of the line between small messages and bulk,
+of which no more is sent than the peer's reader can take soon (see `credit`). Never
+touches a socket: the connection takes bytes from it. Called by the broker (adds) and
+the connection (takes).
 """
 
 from __future__ import annotations
 
 from collections import deque
+from collections.abc import Callable
 from typing import Any
 
+from geopb.broker.credit import Credit
+from geopb.errors import ProtocolError
 from geopb.jelly.passing import Bulk, Packed
 from geopb.limits import MAX_BULK, MINIMUM_MESSAGE_BYTES
 from geopb.wire.chunks import CHUNK_HEAD_BYTES, make_chunk_head
@@ -57,6 +61,9 @@ class Outbox:
     """Frames and bulk on their way out.
 
     Before the peer's hello only `MINIMUM_MESSAGE_BYTES` may leave, and no bulk.
+
+    Args:
+        now: The time in seconds, for the window of bulk.
     """
 
     __slots__ = (
@@ -64,9 +71,11 @@ class Outbox:
         "_bulk_on_the_way",
         "_bulk_unsent",
         "_chunk_bytes",
+        "_credit",
         "_frames",
         "_last",
         "_max_bulk",
+        "_now",
         "_sending",
         "_waiting",
         "frames_size",
@@ -74,7 +83,8 @@ class Outbox:
         "unsent",
     )
 
-    def __init__(self) -> None:
+    def __init__(self, now: Callable[[], float]) -> None:
+        self._now = now
         self._frames: list[bytes] = []
         #: Bytes of the frames that wait.
         self.frames_size = 0
@@ -93,6 +103,7 @@ class Outbox:
         # Made when needed: most connections are idle, and send no bulk.
         self._sending: deque[_Sending] = _NONE
         self._waiting: deque[Packed] = _NONE
+        self._credit: Credit | None = None
         #: Bytes of bulk, and of the messages that wait for their turn with it.
         self._bulk_unsent = 0
 
@@ -100,7 +111,20 @@ class Outbox:
         """Whether there is something that may be sent now."""
         if self._allowance is not None:
             return bool(self._frames) and len(self._frames[0]) <= self._allowance
-        return bool(self._frames or self._sending or self._last)
+        if self._sending:
+            return bool(self._frames) or not self.held
+        return bool(self._frames or self._last)
+
+    @property
+    def held(self) -> bool:
+        """Whether bulk waits until the peer has taken more of what was sent."""
+        credit = self._credit
+        return bool(self._sending) and credit is not None and not credit.open
+
+    @property
+    def taken(self) -> int:
+        """Bytes of bulk that the peer has taken in all."""
+        return 0 if self._credit is None else self._credit.taken
 
     def open(self, max_bulk: int, max_frame: int) -> None:
         """The peer's hello is in: all may leave, bulk up to what the peer holds."""
@@ -117,15 +141,31 @@ class Outbox:
         self.frames_size += size
         self.unsent += size
 
+    def peer_took(self, count: int) -> None:
+        """The peer has taken so much bulk off the line: more may be sent.
+
+        Raises:
+            ProtocolError: So much was not sent.
+        """
+        if self._credit is None:
+            raise ProtocolError(f"{count} bytes of bulk taken, none were sent")
+        self._credit.give(count)
+
     def add_packed(self, packed: Packed) -> None:
         """Queue a message with bulk."""
         if self._waiting is _NONE:
             self._sending, self._waiting = deque(), deque()
+            self._credit = self._credit or Credit(self._now)
         self._waiting.append(packed)
         size = len(packed.body) + _size(packed)
         self._bulk_unsent += size
         self.unsent += size
         self._admit()
+
+    @property
+    def ends(self) -> bool:
+        """Whether the last message waits to be sent."""
+        return bool(self._last)
 
     def finish(self, body: bytes) -> None:
         """Queue the last message: it goes out behind all bulk."""
@@ -156,7 +196,7 @@ class Outbox:
         self.unsent = self._bulk_unsent
         for _ in range(_CHUNKS_AT_ONCE):
             # A message that a finished bulk has let in goes before its own.
-            if not self._sending or self._frames:
+            if not self._sending or self._frames or self.held:
                 break
             frames += self._next_chunk()
         if self._last and not (self._frames or self._sending):
@@ -188,6 +228,8 @@ class Outbox:
         # In turns, so that a small bulk does not wait for a large one to end.
         sending = self._sending.popleft()
         chunk = sending.next_chunk(self._chunk_bytes)
+        if self._credit is not None:
+            self._credit.spend(len(chunk[1]))
         self._bulk_unsent -= len(chunk[1])
         self.unsent -= len(chunk[1])
         if sending.position < len(sending.bulk.data):

@@ -112,9 +112,10 @@ class Connection(Faces):
             registry=options.registry,
         )
         self._gate = Gate(self.broker)
-        self._transport = transport(sock, secure, self.broker.post.outbox)
+        outbox = self.broker.post.outbox
+        self._transport = transport(sock, secure, outbox)
         outgoing = self._transport.outgoing
-        self._watch = Watch(sock, peer, options.limits.keepalive, self._broken)
+        self._watch = Watch(sock, peer, options.limits.keepalive, self._broken, outbox)
         self._writer = Writer(
             sock, outgoing, self._write_failed, self._gate, self._watch
         )

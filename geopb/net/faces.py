@@ -7,6 +7,7 @@ alone; it keeps nothing itself.
 from __future__ import annotations
 
 from collections.abc import Callable
+from time import monotonic
 from typing import TYPE_CHECKING, Any, cast
 
 from geopb.broker.broker import Broker
@@ -52,6 +53,9 @@ class Faces:
     _watchers: list[tuple[RemoteReference, DisconnectCallback]]
 
     # -- the broker's host -------------------------------------------------------------
+
+    #: The time in seconds.
+    now = staticmethod(monotonic)
 
     def opened(self) -> None:
         """The peer's hello is in."""

@@ -252,6 +252,11 @@ class TLS:
         more = self._inner.more or self._out.pending > 0 or self._plain is not None
         return more and not self._over
 
+    @property
+    def held(self) -> bool:
+        """Whether there is more which the peer does not want yet."""
+        return self._inner.held and not self._over
+
     def take(self) -> bytes:
         """Return the next bytes for the socket, none when nothing may be sent now."""
         if self._over:

@@ -2,8 +2,9 @@
 
 Owns `Watch` and the two verdicts 'not reading' and 'gone'. The kernel reaches most of
 them by itself (see `prepare`); this one watches what it has no option for: a Unix
-socket whose peer stops reading, and bytes that were sent only after the link was cut.
-It asks the kernel, never the peer's process, which may be busy. Called by the writer
+socket whose peer stops reading, bulk of which the peer has taken nothing though its
+kernel has, and bytes that were sent only after the link was cut. Nothing is asked of
+the peer's process, which may be busy. Called by the writer
 (while bytes are on their way) and the connection (to tell what an error means).
 """
 
@@ -16,7 +17,7 @@ import sys
 import termios
 from collections.abc import Callable
 from time import monotonic
-from typing import Any, NamedTuple
+from typing import Any, NamedTuple, Protocol
 
 from gevent import get_hub, socket
 
@@ -53,6 +54,18 @@ class NotReading(TimeoutError):
     """The peer took no bytes while some waited for it."""
 
 
+class Held(Protocol):
+    """What waits until the peer has taken what was sent: a broker's outbox."""
+
+    @property
+    def held(self) -> bool:
+        """Whether something does."""
+
+    @property
+    def taken(self) -> int:
+        """Bytes that the peer has taken so far."""
+
+
 class Watch:
     """Watches one socket as long as bytes are not taken.
 
@@ -61,9 +74,11 @@ class Watch:
         peer: The other end as text.
         keepalive: Seconds without progress after which the peer is given up.
         give_up: Called, in a worker, with an error that `explain` knows.
+        bulk: What waits for the peer.
     """
 
     __slots__ = (
+        "_bulk",
         "_give_up",
         "_keepalive",
         "_loop",
@@ -85,11 +100,13 @@ class Watch:
         peer: str,
         keepalive: float,
         give_up: Callable[[OSError], object],
+        bulk: Held,
     ) -> None:
         self._sock = sock
         self._peer = peer
         self._keepalive = min(keepalive, LONGEST)
         self._give_up = give_up
+        self._bulk = bulk
         self._tcp = sock.family != socket.AF_UNIX
         self._loop: Any = get_hub().loop
         self._pool = worker_pool()
@@ -154,15 +171,16 @@ class Watch:
     def _look(self) -> None:
         """Look at the line; runs in the hub.
 
-        All that is asked is the kernel's, and true now: that this process may have
-        been busy for long is no fault of the peer's.
+        What the kernel is asked is true now: that this process may have been busy for
+        long is no fault of the peer's.
         """
         self.stop()
         waiting = self._waiting()
-        if not self.blocked and not (self._tcp and waiting):
+        stopped = self.blocked or self._bulk.held
+        if not stopped and not (self._tcp and waiting):
             return
         self.on = True
-        now, seen = monotonic(), (self.taken, waiting)
+        now, seen = monotonic(), (self.taken + self._bulk.taken, waiting)
         if seen != self._seen:
             self._seen, self._since = seen, now
         heard = self._heard()
@@ -173,10 +191,15 @@ class Watch:
                 self._end(TimeoutError(errno.ETIMEDOUT, "keepalive"))
                 return
         stuck = now - self._since
-        if self.blocked and stuck >= self._keepalive:
+        # What the peer has taken of bulk it tells: that may wait to be read here.
+        if (
+            stopped
+            and stuck >= self._keepalive
+            and (self.blocked or not self._asked(termios.FIONREAD))
+        ):
             self._end(NotReading(errno.ETIMEDOUT, "keepalive"))
             return
-        if self.blocked:
+        if stopped:
             left = min(left, self._keepalive - stuck)
         # Due already, but the kernel has not tried again yet: it soon has.
         usual = self._keepalive / _LOOKS
@@ -188,8 +211,12 @@ class Watch:
 
     def _waiting(self) -> int:
         """Return the bytes sent that the peer's kernel, or process, has not taken."""
+        return self._asked(termios.TIOCOUTQ)
+
+    def _asked(self, what: int) -> int:
+        """Return a number of bytes that the kernel knows."""
         try:
-            found = fcntl.ioctl(self._sock.fileno(), termios.TIOCOUTQ, bytes(4))
+            found = fcntl.ioctl(self._sock.fileno(), what, bytes(4))
         except OSError:
             # Not known on this system.
             return 0

@@ -35,6 +35,10 @@ class Outgoing(Protocol):
     def more(self) -> bool:
         """Whether there is more to take; if not yet, `Writer.wake` will be called."""
 
+    @property
+    def held(self) -> bool:
+        """Whether there is more which the peer does not want yet: likewise."""
+
 
 class Producers(Protocol):
     """Those who wait until bytes have been sent: a connection's gate."""
@@ -111,7 +115,7 @@ class Writer:
 
     def flush_within(self, timeout: float) -> bool:
         """Wait until all is sent, for up to `timeout` seconds; False if it is not."""
-        if self._closed or not (self._busy or self._outgoing.more):
+        if self._closed or self._is_all_sent():
             return True
         flushed = Event()
         self._flushed.append(flushed)
@@ -189,7 +193,7 @@ class Writer:
             raise
         if self._producers.waited_for and not self._closed:
             self._producers.let_in()
-        if self._flushed and not self._busy and not self._outgoing.more:
+        if self._flushed and self._is_all_sent():
             self._all_sent()
 
     def _send_waiting(self) -> None:
@@ -216,7 +220,7 @@ class Writer:
             interrupt_main(error)
         finally:
             self._busy = False
-            if not self._outgoing.more:
+            if self._is_all_sent():
                 self._all_sent()
 
     def _send_all(self, data: bytes | memoryview) -> int:
@@ -234,6 +238,9 @@ class Writer:
         finally:
             watch.blocked = False
         return len(data)
+
+    def _is_all_sent(self) -> bool:
+        return not (self._busy or self._outgoing.more or self._outgoing.held)
 
     def _all_sent(self) -> None:
         flushed, self._flushed = self._flushed, []

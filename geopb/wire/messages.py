@@ -35,6 +35,7 @@ UPDATES_END = 9
 CANCEL = 10
 DRAINING = 11
 NOT_RUN = 12
+TAKEN = 14
 
 #: Ids are allotted by whoever uses them first, from 1; target 0 is the lobby, and one
 #: below 0 is what the answer to the question of that number will be.
@@ -289,6 +290,13 @@ def read_draining(message: list[Any]) -> bool:
     if len(message) < 2 or type(message[1]) is not bool:
         raise _wrong("draining", message)
     return message[1]
+
+
+def read_taken(message: list[Any]) -> int:
+    """Return how many bytes of bulk ``[TAKEN, bytes]`` says that the peer has taken."""
+    if len(message) < 2 or not is_id(message[1]):
+        raise _wrong("taken", message)
+    return int(message[1])
 
 
 def read_updates_end(message: list[Any]) -> int:

@@ -8,6 +8,8 @@ from typing import Any
 import pytest
 
 import geopb as pb
+from geopb.broker.credit import LEAST_WINDOW
+from geopb.broker.post import TOLD_EACH_BYTES as TOLD
 from geopb.limits import Limits
 from tests.broker.harness import Side, Thing, in_pieces, joined, opened, refusal, whole
 from tests.jelly.hostile import integers
@@ -16,6 +18,7 @@ from tests.timing import seconds
 from tests.vectors.cbor import Tag, frame
 
 BULK = 60109
+MEBI = 1024 * 1024
 SMALL = Limits(max_structure_size=16 * 1024, max_message_size=300_000)
 
 
@@ -284,3 +287,90 @@ def test_no_bulk_may_be_announced_after_a_goodbye() -> None:
     side.receive(frame([6, "bye"]))
 
     assert refusal(side, call(1, (1, 1, 0)))
+
+
+def test_no_more_bulk_is_ahead_of_a_small_call_than_a_window() -> None:
+    with joined() as pair:
+        large = pair.a.ask("echo", bytes(8 * MEBI))
+        sent = len(pair.a.take())
+        small = pair.a.ask("echo", "small")
+
+        assert sent < LEAST_WINDOW + MEBI // 4
+        assert b"small" in pair.a.take()
+        # Those bytes are lost: the pair is not to wait for them.
+        assert not large.settled
+        assert not small.settled
+
+
+def test_the_peer_is_told_what_was_taken_also_of_what_is_thrown_away() -> None:
+    side = opened()
+    refused = frame([1, 1, 0, "take", [Tag(BULK, [1, TOLD, 0]), Tag(35, "a*")]])
+
+    for start in range(0, TOLD, 1024):
+        side.receive(refused if not start else b"")
+        side.receive(frame([5, 1, bytes(1024)]))
+        if start < TOLD - 1024:
+            assert frame([14, TOLD]) not in side.take()
+
+    assert side.take() == frame([14, TOLD])
+    side.close()
+
+
+def test_bulk_still_comes_in_while_the_goodbye_waits_for_this_side_s() -> None:
+    """Each side's last bulk waits for what the other one tells."""
+    with joined() as pair:
+        pair.a.ask("take", b"a" * 4 * MEBI)
+        pair.b.ask("take", b"b" * 3 * MEBI)
+        pair.a.broker.say_goodbye("a has ended")
+        pair.b.broker.say_goodbye("b has ended")
+
+        pair.deliver()
+
+        assert pair.a.desk.taken == [b"b" * 3 * MEBI]
+        assert pair.a.goodbye == "b has ended"
+        assert pair.a.error is pair.b.error is None
+
+
+def test_a_side_tells_nothing_behind_its_goodbye() -> None:
+    side = opened()
+    side.receive(call(1, (1, TOLD, 0)))
+    side.broker.say_goodbye("enough")
+    assert side.take().endswith(b"enough")
+
+    side.receive(b"".join(frame([5, 1, bytes(1024)]) for _ in range(TOLD // 1024)))
+
+    assert side.take() == b""
+    side.close()
+
+
+@pytest.mark.parametrize("count", [1, 2**63 - 1])
+def test_a_peer_that_tells_of_bulk_that_was_not_sent_is_ended(count: int) -> None:
+    side = opened()
+
+    assert "none were sent" in refusal(side, [14, count])
+
+    side = opened()
+    side.ask("take", bytes(40_000))
+    side.take()
+    assert "40000 were sent" in refusal(side, [14, 40_000], [14, count])
+
+
+def test_told_before_the_hello_or_behind_the_goodbye_is_an_error() -> None:
+    side = opened()
+    side.receive(frame([6, "enough"]))
+
+    assert "kind 14 while parted" in refusal(side, [14, 1])
+
+
+def test_a_peer_that_tells_nothing_holds_up_its_own_bulk_alone() -> None:
+    side = opened()
+    large = side.ask("echo", bytes(8 * MEBI))
+    side.take()
+
+    for number in range(1, 100):
+        side.receive(frame([1, number, 0, "echo", ["small"]]))
+        assert side.take() == frame([2, number, ["small"]])
+    assert side.broker.unsent > 7 * MEBI
+    side.close()
+    assert large.settled
+    assert side.broker.unsent == 0

@@ -3,7 +3,11 @@ from __future__ import annotations
 import struct
 from typing import Any
 
+import pytest
+
+from geopb.broker.credit import LEAST_WINDOW
 from geopb.broker.outbox import CHUNK_BYTES, Outbox
+from geopb.errors import ProtocolError
 from geopb.jelly.passing import Bulk, Packed
 from geopb.limits import MAX_BULK, MINIMUM_MESSAGE_BYTES
 from geopb.wire.codec import Decoder
@@ -12,7 +16,7 @@ MEBI = 1024 * 1024
 
 
 def opened(max_bulk: int = 64 * MEBI, max_frame: int = 4 * MEBI) -> Outbox:
-    outbox = Outbox()
+    outbox = Outbox(lambda: 0.0)
     outbox.open(max_bulk, max_frame)
     return outbox
 
@@ -53,7 +57,7 @@ def test_frames_leave_in_order_and_all_at_once() -> None:
 
 
 def test_before_the_hello_only_the_least_limit_leaves() -> None:
-    outbox = Outbox()
+    outbox = Outbox(lambda: 0.0)
     half = b"x" * (MINIMUM_MESSAGE_BYTES // 2 - 4)
     for body in (half, half, b"later"):
         outbox.add(body)
@@ -69,7 +73,7 @@ def test_before_the_hello_only_the_least_limit_leaves() -> None:
 
 
 def test_before_the_hello_nothing_overtakes_a_frame_that_is_too_large() -> None:
-    outbox = Outbox()
+    outbox = Outbox(lambda: 0.0)
     outbox.add(b"x" * MINIMUM_MESSAGE_BYTES)
     outbox.add(b"small")
 
@@ -79,7 +83,7 @@ def test_before_the_hello_nothing_overtakes_a_frame_that_is_too_large() -> None:
 
 
 def test_before_the_hello_no_bulk_leaves() -> None:
-    outbox = Outbox()
+    outbox = Outbox(lambda: 0.0)
     outbox.add_packed(packed("a", 10))
 
     assert not outbox
@@ -178,6 +182,53 @@ def test_messages_wait_while_the_most_bulks_are_under_way() -> None:
 
     assert sent.index("b") == MAX_BULK
     assert len(sent) == MAX_BULK + 3
+
+
+def test_bulk_is_held_until_the_peer_has_taken_what_was_sent() -> None:
+    outbox = opened()
+    outbox.add_packed(packed("a", 2 * LEAST_WINDOW))
+
+    assert sum(each[1] for each in drain(outbox)[1:]) == LEAST_WINDOW
+    assert not outbox
+    assert outbox.held
+    assert outbox.unsent == LEAST_WINDOW
+
+    outbox.peer_took(2 * CHUNK_BYTES)
+    assert outbox
+    assert not outbox.held
+    assert outbox.taken == 2 * CHUNK_BYTES
+    assert len(drain(outbox)) >= 2
+
+
+def test_small_messages_leave_while_bulk_is_held() -> None:
+    outbox = opened()
+    outbox.add_packed(packed("a", 2 * LEAST_WINDOW))
+    drain(outbox)
+
+    outbox.add(b"small")
+
+    assert outbox
+    assert drain(outbox) == ["small"]
+
+
+def test_the_last_message_waits_for_bulk_that_is_held() -> None:
+    outbox = opened()
+    outbox.add_packed(packed("a", LEAST_WINDOW + 1))
+    drain(outbox)
+    outbox.finish(b"last")
+
+    assert not outbox
+    assert outbox.ends
+    outbox.peer_took(LEAST_WINDOW)
+    assert drain(outbox) == [(1, 1), "last"]
+    assert not outbox.ends
+
+
+def test_nothing_can_be_taken_where_nothing_was_sent() -> None:
+    outbox = opened()
+
+    with pytest.raises(ProtocolError, match="1 bytes of bulk taken, none were sent"):
+        outbox.peer_took(1)
 
 
 def test_the_last_message_leaves_behind_all_bulk() -> None:

@@ -22,6 +22,9 @@ class Sender:
     def wake(self) -> None:
         self.woken += 1
 
+    def now(self) -> float:
+        return 0.0
+
     def hurry(self) -> None:
         self.hurried += 1
 

@@ -2,17 +2,24 @@
 
 from __future__ import annotations
 
+import logging
 from collections.abc import Callable
+from time import monotonic, sleep
 from typing import Any
 
 import gevent
 import pytest
 
 import geopb as pb
+from geopb.broker.credit import LEAST_WINDOW
 from geopb.testing import Pair as InMemory
 from geopb.testing import settle
+from geopb.wire import messages
+from tests.conftest import Pair, Serve
+from tests.net.peers import Peer
 from tests.net.roots import Doing, root_of
 from tests.support import client_connection, eventually
+from tests.vectors.cbor import frame
 
 LinkedPair = Callable[..., InMemory]
 MEBI = 1 << 20
@@ -108,3 +115,101 @@ def test_a_refusal_beside_bulk_does_not_end_the_connection(
         remote.callRemote("x" * 300).get(timeout=5)
 
     assert len(large.get(timeout=20)) == 8 * MEBI
+
+
+def test_what_is_held_is_sent_before_the_connection_is_closed(pair: Pair) -> None:
+    """It waits for what the peer tells, and not for the kernel."""
+    taken: list[bytes] = []
+    _, client = pair(Doing(taken.append))
+
+    root_of(client).callRemoteOnly("do", bytes(8 * MEBI))
+    client.disconnect()
+
+    eventually(lambda: taken)
+    assert taken == [bytes(8 * MEBI)]
+
+
+class Telling(Peer):
+    """A peer that reads all, and tells what it has taken when the test says so."""
+
+    def read_bulk(self, size: int) -> None:
+        """Read until so many bytes of bulk have come."""
+        while size > 0:
+            message = next(self._messages)
+            if message[0] == messages.CHUNK:
+                size -= len(message[2])
+        assert size == 0
+
+
+def test_a_peer_that_tells_nothing_is_sent_a_window_and_small_answers(
+    serve: Serve,
+) -> None:
+    server = serve(Doing(lambda: bytes(8 * MEBI)))
+    with Telling(server) as peer:
+        peer.call(2, "do")
+        peer.read_bulk(LEAST_WINDOW)
+        settle()
+
+        peer.call(3, "echo", "small")
+        assert peer.read_answer(3) == [messages.ANSWER, 3, ["small"]]
+        assert peer.connection.broker.unsent == 8 * MEBI - LEAST_WINDOW
+
+        peer.send(frame([messages.TAKEN, LEAST_WINDOW]))
+        peer.read_bulk(LEAST_WINDOW)
+        other = root_of(pb.connect(server.address))
+        assert other.callRemote("echo", "served").get(timeout=5) == "served"
+
+
+@pytest.mark.slow
+def test_a_peer_that_tells_nothing_for_long_is_not_reading(
+    serve: Serve, geopb_log: list[logging.LogRecord]
+) -> None:
+    """Though its kernel has taken all that was sent."""
+    server = serve(Doing(lambda: bytes(8 * MEBI)), keepalive=0.5)
+    with Telling(server) as peer:
+        peer.call(2, "do")
+        peer.read_bulk(LEAST_WINDOW)
+        begun = monotonic()
+
+        eventually(lambda: not server.connections)
+
+        assert 0.4 < monotonic() - begun < 2
+        (record,) = eventually(lambda: geopb_log)
+        assert "is not reading" in record.getMessage()
+
+
+@pytest.mark.slow
+def test_a_peer_that_tells_a_little_now_and_then_is_kept(serve: Serve) -> None:
+    server = serve(Doing(lambda: bytes(8 * MEBI)), keepalive=0.5)
+    with Telling(server) as peer:
+        peer.call(2, "do")
+        peer.read_bulk(LEAST_WINDOW)
+        # The chunks that come, one for each 64 KiB.
+        reading = gevent.spawn(peer.read_bulk, 8 * MEBI)
+        until = monotonic() + 1.5
+        while monotonic() < until:
+            peer.send(frame([messages.TAKEN, 1000]))
+            gevent.sleep(0.1)
+
+        assert peer.connection in server.connections
+        reading.kill()
+
+
+@pytest.mark.slow
+def test_what_a_peer_has_told_is_not_overlooked_by_a_side_that_was_busy(
+    serve: Serve,
+) -> None:
+    """It waits to be read here when the time is over."""
+    server = serve(Doing(lambda: bytes(8 * MEBI)), keepalive=0.3)
+    with Telling(server) as peer:
+        peer.call(2, "do")
+        peer.read_bulk(LEAST_WINDOW)
+        # Since when nothing has been taken.
+        eventually(lambda: peer.connection._watch._seen[1] == 0)
+
+        peer.send(frame([messages.TAKEN, LEAST_WINDOW]))
+        # Nobody has a turn for longer than that.
+        sleep(0.5)
+        peer.read_bulk(LEAST_WINDOW)
+
+        assert peer.connection in server.connections

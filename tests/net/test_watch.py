@@ -170,6 +170,11 @@ class Much:
         return bytes(100_000)
 
 
+class NoBulk:
+    held = False
+    taken = 0
+
+
 class Nobody:
     waited_for = 0
 
@@ -182,7 +187,7 @@ def sending(keepalive: float) -> Iterator[tuple[socket.socket, list[OSError]]]:
     """A writer that sends without end over a Unix socket; what it gave up with."""
     here, there = socket.socketpair()
     errors: list[OSError] = []
-    watch = Watch(here, "the peer", keepalive, errors.append)
+    watch = Watch(here, "the peer", keepalive, errors.append, NoBulk())
     writer = Writer(here, Much(), errors.append, Nobody(), watch)
     writer.send_at_once()
     yield there, errors

@@ -260,6 +260,7 @@ def test_ctrl_c_when_a_message_is_taken_and_not_sent_ends_the_connection(
 
     class Interrupted:
         more = True
+        held = False
 
         def take(self) -> bytes:
             assert outgoing.take()

@@ -28,7 +28,8 @@ PATH = Path(__file__).with_name("v1.json")
 #: What the receiver of every sample (but those of a stream's beginning) has behind it.
 SETTING = (
     "The receiver has the peer's hello. It has asked questions 1, 2 and 3, which are "
-    "open. It has sent its object 1 twice and its object 2 once. The lobby (target 0) "
+    "open. It has sent its object 1 twice and its object 2 once, and 524,288 of the "
+    "1,000,000 bytes of bulk that belong to question 3. The lobby (target 0) "
     "has a method `take`, which takes anything, and `echo`, which returns what it is "
     "given; the objects have `ask`. It knows these classes: "
     "vectors.Point, a record with the fields x and y; vectors.Note, copies whose "
@@ -467,6 +468,18 @@ def _messages() -> dict[str, Sample]:
             False,
             "not-run",
             "what is wrong with calling a value is the caller's to say",
+        ),
+        "taken": (
+            [[14, 262144]],
+            True,
+            "taken",
+            "the peer has taken so many bytes of bulk off the line",
+        ),
+        "taken-later": (
+            [[14, 262144, "more"]],
+            False,
+            "taken",
+            "fields behind are ignored",
         ),
         "call-one-way": (
             [[1, None, 0, "take", [1]]],
@@ -909,6 +922,9 @@ def _endings() -> dict[str, Sample]:
         "answer-named-one-way": ends(
             "a call that names an answer wants one", [1, None, -1, "ask", []]
         ),
+        "taken-nothing": ends("at least one byte was taken", [14, 0]),
+        "taken-no-number": ends("so many bytes", [14, True]),
+        "taken-too-much": ends("more bulk than was sent", [14, 524289]),
         "draining-no-bool": ends("announced or seen", [11, None]),
         "error-no-attributes": ends(
             "an error has seven fields", [3, 1, "a.B", "text", ["a.B"], []]
@@ -974,6 +990,7 @@ def document() -> str:
         "not-run": "[12, 2, 1] is sent: question 2 is not run",
         "draining": "[11, true] is sent, once, and no new calls",
         "draining-seen": "the peer's new calls are refused, if it was told so before",
+        "taken": "at least as many bytes of bulk more are sent",
         "parted": "the peer has gone",
         "fails": "the call is answered with an error, the connection goes on",
         "ends": "the receiver ends the connection",

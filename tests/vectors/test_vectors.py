@@ -60,7 +60,7 @@ class Setting:
         self.answers = [
             self.side.ask("take", self.first),
             self.side.ask("take", self.first),
-            self.side.ask("take", self.second),
+            self.side.ask("take", self.second, bytes(1_000_000)),
         ]
         self.side.take()
 
@@ -101,6 +101,7 @@ def _check(name: str, setting: Setting) -> None:
         "cancel": _check_cancel,
         "draining": _check_draining,
         "draining-seen": _check_draining,
+        "taken": _check_taken,
         "parted": _check_parted,
         "fails": _check_fails,
     }
@@ -199,6 +200,13 @@ def _check_draining(name: str, setting: Setting) -> None:
     side, seen = setting.side, name == "draining-seen"
     assert (side.peer_is_draining, side.drain_is_seen) == (not seen, seen)
     assert side.take() == (b"" if seen else _stream("draining-seen"))
+
+
+def _check_taken(name: str, setting: Setting) -> None:
+    chunks = setting.side.take()
+    assert chunks[4:7] == b"\x83\x05\x01"
+    assert len(chunks) > 262_144
+    assert setting.side.broker.post.outbox.taken == 262_144
 
 
 def _check_parted(name: str, setting: Setting) -> None:
@@ -368,6 +376,15 @@ def _send_release(name: str, side: Side) -> None:
     side.release_dropped()
 
 
+def _send_taken(name: str, side: Side) -> None:
+    peer = opened()
+    peer.ask("take", bytes(262144))
+    side.receive(peer.take())
+    # The call, which is complete now, is answered behind it.
+    frames = side.broker.post.outbox
+    assert frames._frames.pop()[4:7] == b"\x83\x02\x01"
+
+
 def _send_goodbye(name: str, side: Side) -> None:
     side.broker.say_goodbye("enough")
 
@@ -415,6 +432,7 @@ _SENDERS = {
     "cache-again": _send_cache,
     "update": _send_cache,
     "release": _send_release,
+    "taken": _send_taken,
     "goodbye": _send_goodbye,
 }
 

@@ -7,8 +7,8 @@ import re
 from pathlib import Path
 
 from geopb import limits
+from geopb.broker import credit, post
 from geopb.broker.broker import Broker
-from geopb.broker.state import State
 from geopb.cred import scram
 from geopb.jelly import tags
 from geopb.limits import LEAST_TOLD, TOLD, Limits
@@ -36,6 +36,7 @@ KINDS = (
     "CANCEL",
     "DRAINING",
     "NOT_RUN",
+    "TAKEN",
 )
 
 
@@ -72,7 +73,8 @@ def test_the_code_has_no_other_kinds() -> None:
     numbers = {getattr(messages, name) for name in KINDS}
     acted_on = {kind for acts in Broker._ACTS.values() for kind in acts}
 
-    assert numbers == acted_on == set(range(len(KINDS)))
+    assert numbers == acted_on
+    assert len(numbers) == len(KINDS)
 
 
 def test_each_method_of_the_lobby_stands_in_the_page() -> None:
@@ -104,8 +106,20 @@ def test_the_keys_of_the_hello_and_the_options_stand_in_the_page() -> None:
         assert [row for row in ROWS if row[0] == f"`{key}`"], key
 
 
-def test_each_state_stands_in_the_page() -> None:
-    assert {row[0] for row in ROWS} >= {state.value for state in State}
+def test_what_may_come_in_each_state_stands_in_the_page() -> None:
+    for state, acts in Broker._ACTS.items():
+        cells = [row[1] for row in ROWS if row[0] == state.value]
+        named = re.findall(r"`([A-Z_]+)`", " ".join(cells))
+
+        assert cells, state
+        assert sorted(named) == sorted(
+            name for name in KINDS if getattr(messages, name) in acts
+        )
+
+
+def test_how_often_bulk_is_told_stands_in_the_page() -> None:
+    for number in (post.TOLD_EACH_BYTES, credit.LEAST_WINDOW):
+        assert f"{number:,}" in PAGE
 
 
 def test_each_example_is_a_test_vector() -> None:

@@ -1,0 +1,121 @@
+"""How much bulk may be on its way to one peer: what its reader has not taken yet.
+
+Owns the window of bulk bytes and its size. All that is on its way stands in line before
+the next small message, in two kernels and in what lies between them; so it is to be
+little, and yet enough to keep the line full. The peer tells what it has taken. Never
+reads a clock: it is given one. Called by the outbox alone.
+"""
+
+from __future__ import annotations
+
+from collections import deque
+from collections.abc import Callable
+from typing import NamedTuple
+
+from geopb.errors import ProtocolError
+
+#: The window at first, and the least. The peer tells what it has taken each 256 KiB: so
+#: there is something for it to take while it tells.
+LEAST_WINDOW = 512 * 1024
+#: The window is so many times what would just fill the line. The part above one is the
+#: queue that finds room as it grows, and in which a small message waits: for half of a
+#: round trip.
+_FILLING = 1.5
+#: Seconds after which the shortest round trip is found out anew: the way may be another
+#: by then. It costs one round trip at half the rate.
+_KNOWN_FOR = 10.0
+#: The window is divided by this then: to less than what fills the line, so that there
+#: is no queue. So no waiting is measured, also where there was some in the last one.
+_EMPTIED = 3
+
+
+class _Mark(NamedTuple):
+    """A chunk that was sent."""
+
+    #: What had been sent in all with it.
+    end: int
+    #: When.
+    at: float
+    #: What was on its way then, if it was all that there may be; else 0.
+    filled: int
+
+
+class Credit:
+    """The window of bulk that is on its way.
+
+    Args:
+        now: The time in seconds, from any beginning, never going back.
+
+    Attributes:
+        taken: Bytes that the peer has taken in all.
+        window: Bytes that may be on their way.
+    """
+
+    __slots__ = (
+        "_known_since",
+        "_marks",
+        "_now",
+        "_sent",
+        "_shortest",
+        "_valid_from",
+        "taken",
+        "window",
+    )
+
+    def __init__(self, now: Callable[[], float]) -> None:
+        self.taken = 0
+        self.window = LEAST_WINDOW
+        self._now = now
+        self._sent = 0
+        #: The chunks that are on their way.
+        self._marks: deque[_Mark] = deque()
+        #: Seconds of the shortest round trip of what was sent behind `_valid_from`;
+        #: None while there was none.
+        self._shortest: float | None = None
+        self._known_since = 0.0
+        self._valid_from = 0
+
+    @property
+    def open(self) -> bool:
+        """Whether more may be sent."""
+        return self._sent - self.taken < self.window
+
+    def spend(self, count: int) -> None:
+        """Send so many bytes: up to a chunk more than there is room for."""
+        self._sent += count
+        filled = 0 if self.open else self._sent - self.taken
+        self._marks.append(_Mark(self._sent, self._now(), filled))
+
+    def give(self, count: int) -> None:
+        """Take note that the peer has taken so many bytes more.
+
+        Raises:
+            ProtocolError: So many were not sent.
+        """
+        self.taken += count
+        if self.taken > self._sent:
+            raise ProtocolError(
+                f"{self.taken} bytes of bulk taken, {self._sent} were sent"
+            )
+        last, filled = None, 0
+        while self._marks and self._marks[0].end <= self.taken:
+            last = self._marks.popleft()
+            filled = last.filled or filled
+        if last is not None and last.end > self._valid_from:
+            self._learn(self._now(), last.at, filled)
+
+    def _learn(self, now: float, sent_at: float, filled: int) -> None:
+        """Adapt to a round trip that has ended: the window was `filled` so far."""
+        took = now - sent_at
+        if self._shortest is None:
+            self._known_since = now
+        if self._shortest is None or took < self._shortest:
+            self._shortest = took
+        if filled:
+            # What is on its way and does not wait in line, by the part of the time.
+            share = self._shortest / took if took > 0 else 1.0
+            self.window = max(LEAST_WINDOW, int(filled * share * _FILLING))
+        if now - self._known_since > _KNOWN_FOR:
+            self._shortest = None
+            self._valid_from = self._sent
+            self.window = max(LEAST_WINDOW, self.window // _EMPTIED)

@@ -1,0 +1,176 @@
+"""How much bulk is on its way: enough to keep any line full, and little more."""
+
+from __future__ import annotations
+
+import heapq
+from collections.abc import Callable
+from itertools import count
+
+import pytest
+
+from geopb.broker.credit import LEAST_WINDOW, Credit
+from geopb.broker.outbox import CHUNK_BYTES
+from geopb.broker.post import TOLD_EACH_BYTES
+from geopb.errors import ProtocolError
+
+MEBI = 1024 * 1024
+
+
+class Line:
+    """A line to a peer that tells what it has taken, and a sender that has enough.
+
+    Args:
+        rate: Bytes per second that pass.
+        delay: Seconds that each way takes.
+    """
+
+    def __init__(self, rate: float, delay: float) -> None:
+        self.rate, self.delay = rate, delay
+        self.now = 0.0
+        self.credit = Credit(lambda: self.now)
+        self.taken = 0
+        #: Seconds for which the chunk that was taken last has waited in line.
+        self.waited = 0.0
+        self._untold = 0
+        self._free_at = 0.0
+        self._events: list[tuple[float, int, Callable[[], None]]] = []
+        self._numbers = count()
+
+    def _at(self, when: float, do: Callable[[], None]) -> None:
+        heapq.heappush(self._events, (when, next(self._numbers), do))
+
+    def send(self, most: float = float("inf")) -> None:
+        """Send what there is room for."""
+        while self.credit.open and most > 0:
+            most -= CHUNK_BYTES
+            self.credit.spend(CHUNK_BYTES)
+            begun = max(self.now, self._free_at)
+            self._free_at = begun + CHUNK_BYTES / self.rate
+            waited = begun - self.now
+            self._at(self._free_at + self.delay, lambda w=waited: self._arrive(w))  # type: ignore[misc]
+
+    def _arrive(self, waited: float) -> None:
+        self.waited = waited
+        self.taken += CHUNK_BYTES
+        self._untold += CHUNK_BYTES
+        if self._untold >= TOLD_EACH_BYTES:
+            told, self._untold = self._untold, 0
+            self._at(self.now + self.delay, lambda: self._told(told))
+
+    def _told(self, told: int) -> None:
+        self.credit.give(told)
+        self.send()
+
+    def run(self, seconds: float) -> float:
+        """Let time pass; return the bytes that were taken in each second."""
+        until, taken = self.now + seconds, self.taken
+        self.send()
+        while self._events and self._events[0][0] <= until:
+            self.now, _, do = heapq.heappop(self._events)
+            do()
+        self.now = until
+        return (self.taken - taken) / seconds
+
+
+@pytest.mark.parametrize("delay", [0.00005, 0.001, 0.01, 0.05])
+@pytest.mark.parametrize("rate", [10e6, 100e6, 1e9])
+def test_a_line_is_full_and_its_queue_is_short(rate: float, delay: float) -> None:
+    line = Line(rate, delay)
+    line.run(2)
+
+    assert line.run(1) > 0.95 * rate
+    # About half a round trip, or what a little more than the least window takes.
+    assert line.waited < max(1.2 * delay, 1.5 * LEAST_WINDOW / rate)
+
+
+def test_a_far_line_is_full_soon() -> None:
+    line = Line(400e6, 0.01)
+
+    # 8 MB fill it: seven times the window has to grow by a half, once each 20 ms.
+    line.run(0.22)
+    assert line.run(0.1) > 0.95 * 400e6
+
+
+def test_a_line_that_becomes_longer_is_full_again() -> None:
+    line = Line(100e6, 0.001)
+    line.run(3)
+    line.delay = 0.05
+    line.run(12)
+
+    assert line.run(5) > 0.9 * 100e6
+
+
+def test_a_line_that_becomes_slower_has_a_short_queue_again() -> None:
+    line = Line(400e6, 0.01)
+    line.run(1)
+    line.rate = 20e6
+    line.run(2)
+
+    assert line.run(2) > 0.9 * 20e6
+    assert line.waited < 0.05
+
+
+def test_looking_for_the_shortest_round_trip_costs_little() -> None:
+    line = Line(50e6, 0.02)
+    line.run(3)
+
+    assert line.run(60) > 0.97 * 50e6
+
+
+def test_a_line_that_waits_for_the_sender_keeps_its_window() -> None:
+    """What is sent now and then tells nothing about what could be."""
+    now = 0.0
+    credit = Credit(lambda: now)
+    for _ in range(20):
+        credit.spend(TOLD_EACH_BYTES)
+        now += 0.02
+        credit.give(TOLD_EACH_BYTES)
+
+    assert credit.window == LEAST_WINDOW
+
+
+def test_it_is_closed_while_the_window_is_under_way() -> None:
+    credit = Credit(lambda: 0.0)
+    credit.spend(LEAST_WINDOW - 1)
+    assert credit.open
+
+    credit.spend(CHUNK_BYTES)
+    assert not credit.open
+
+
+def test_a_peer_that_takes_nothing_gets_nothing_more() -> None:
+    now = 0.0
+    credit = Credit(lambda: now)
+    credit.spend(LEAST_WINDOW)
+    now = 100.0
+
+    assert not credit.open
+
+
+def test_a_peer_that_takes_bytes_one_by_one_is_sent_more_one_by_one() -> None:
+    credit = Credit(lambda: 0.0)
+    credit.spend(LEAST_WINDOW)
+
+    credit.give(1)
+
+    assert credit.open
+    credit.spend(1)
+    assert not credit.open
+
+
+def test_more_than_was_sent_is_an_error() -> None:
+    credit = Credit(lambda: 0.0)
+    credit.spend(10)
+    credit.give(4)
+
+    with pytest.raises(ProtocolError, match="11 bytes of bulk taken, 10 were sent"):
+        credit.give(7)
+
+
+def test_a_clock_that_stands_still_does_no_harm() -> None:
+    credit = Credit(lambda: 5.0)
+    for _ in range(10):
+        credit.spend(MEBI)
+        credit.give(MEBI)
+
+    assert credit.window >= LEAST_WINDOW
