@@ -67,9 +67,10 @@ class Client:
         run = WORKLOADS[workload].run
         before = usage()
         begun = time.perf_counter()
-        run(self._connections, steps)
+        latency = run(self._connections, steps)
         seconds = time.perf_counter() - begun
-        return {"seconds": seconds, "before": before, "after": usage()}
+        told = {"seconds": seconds, "latency": latency}
+        return {**told, "before": before, "after": usage()}
 
     def latencies(self, seconds: float, wait: float) -> Reply:
         """Call for so long, after a while; tell what each call took, in seconds."""

@@ -146,6 +146,7 @@ class Pair:
         return Sample(
             calls=steps * workload.calls,
             seconds=client["seconds"],
+            latency=client["latency"],
             client=_growth(client["before"], client["after"]),
             server=_growth(before, after),
         )

@@ -13,7 +13,7 @@ from typing import Any
 from gevent.event import Event
 
 import geopb as pb
-from tests.benchmarks.workloads import DICTS, FILE, ITEMS
+from tests.benchmarks.workloads import DICTS, FILE, ITEMS, SMALL_ITEMS
 
 
 @pb.copyable
@@ -90,6 +90,14 @@ class Echoer(pb.Root):
         """Make the items one by one."""
         yield from ITEMS
 
+    def remote_numbers(self) -> Iterator[int]:
+        """Make small items one by one."""
+        yield from range(SMALL_ITEMS)
+
+    def remote_item(self, number: int) -> int:
+        """Return one of them."""
+        return number
+
     def remote_list(self) -> list[Any]:
         """Return the same items."""
         return list(ITEMS)
@@ -146,6 +154,10 @@ class Connection:
     def take_items(self) -> int:
         """Have items made and take them one by one; return how many."""
         return sum(1 for _ in self.root.callRemote("stream").get())
+
+    def take_small_items(self) -> int:
+        """Have small ones made and take them one by one; return how many."""
+        return sum(1 for _ in self.root.callRemote("numbers").get())
 
     def send_file(self) -> int:
         """Send a file piece by piece; return its size there."""

@@ -8,6 +8,8 @@ One whose result is not a rate sets ``unit`` and ``figure``.
 
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
+from statistics import median
+from time import perf_counter
 from typing import Any, Protocol
 
 import gevent
@@ -19,6 +21,7 @@ SIDES = {
     "geopb": "tests.benchmarks.side_geopb",
     "tls": "tests.benchmarks.side_tls",
     "whole": "tests.benchmarks.side_whole",
+    "each": "tests.benchmarks.side_each",
     "beside": "tests.benchmarks.side_beside",
 }
 
@@ -33,6 +36,7 @@ DICTS = [
 ]
 MEBIBYTE = bytes(range(256)) * 4096
 ITEMS = DICTS * 10
+SMALL_ITEMS = 2000
 #: As much as one message may carry, with some left for the rest of it.
 FILE = MEBIBYTE * 60
 
@@ -60,10 +64,15 @@ class Usage:
 
 @dataclass(frozen=True, slots=True)
 class Sample:
-    """One measured run of one side; usage is the growth during the run."""
+    """One measured run of one side; usage is the growth during the run.
+
+    Attributes:
+        latency: Median seconds of one call, where the workload takes their times.
+    """
 
     calls: int
     seconds: float
+    latency: float | None
     client: Usage
     server: Usage
 
@@ -73,6 +82,13 @@ def rate(sample: Sample) -> float:
     return sample.calls / sample.seconds
 
 
+def promptness(sample: Sample) -> float:
+    """Calls per second, if each took as long as the median one."""
+    if sample.latency is None:
+        raise RuntimeError("the workload does not take the calls' times")
+    return 1 / sample.latency
+
+
 @dataclass(frozen=True, slots=True)
 class Workload:
     """One row of the report.
@@ -80,7 +96,8 @@ class Workload:
     Attributes:
         name: What ``--only`` takes.
         run: Does the given number of steps on the given open connections. They are
-            ``workloads.Connection``, or a side's own richer class.
+            ``workloads.Connection``, or a side's own richer class. Returns the
+            sample's latency.
         calls: How many calls one step makes.
         target: Least ratio to the first side that is wanted; None: none is set.
         connections: How many connections are opened for it.
@@ -90,7 +107,7 @@ class Workload:
     """
 
     name: str
-    run: Callable[[Sequence[Any], int], None]
+    run: Callable[[Sequence[Any], int], float | None]
     calls: int = 1
     target: float | None = None
     connections: int = 1
@@ -161,10 +178,22 @@ def file(connections: Sequence[Any], steps: int) -> None:
             raise RuntimeError("bytes are missing")
 
 
-def beside(connections: Sequence[Any], steps: int) -> None:
+def small_items(connections: Sequence[Any], steps: int) -> None:
+    """Two thousand numbers, one by one: as a stream, or with a call for each."""
+    for _ in range(steps):
+        if connections[0].take_small_items() != SMALL_ITEMS:
+            raise RuntimeError("items are missing")
+
+
+def beside(connections: Sequence[Any], steps: int) -> float:
     """One short text at a time, beside large bytes or without."""
+    times = []
     with connections[0].transferring():
-        _repeat(connections[0], TEXT, steps)
+        for _ in range(steps):
+            begun = perf_counter()
+            connections[0].echo(TEXT)
+            times.append(perf_counter() - begun)
+    return median(times)
 
 
 WORKLOADS = {
@@ -199,8 +228,23 @@ WORKLOADS = {
             unit="items/s",
         ),
         Workload("file", file, calls=60, sides=("whole", "geopb"), unit="MiB/s"),
-        # What large bytes on the same connection cost small calls.
-        Workload("beside", beside, sides=("geopb", "beside")),
+        Workload(
+            "small items",
+            small_items,
+            calls=SMALL_ITEMS,
+            target=5.0,
+            sides=("each", "geopb"),
+            unit="items/s",
+        ),
+        # What large bytes on the same connection cost the median small call.
+        Workload(
+            "beside",
+            beside,
+            target=0.1,
+            sides=("geopb", "beside"),
+            unit="1/median",
+            figure=promptness,
+        ),
         # What TLS costs: against the same without it.
         Workload("tls", sequential, target=0.8, sides=("geopb", "tls")),
         Workload("tls mebibyte", mebibyte, sides=("geopb", "tls")),
