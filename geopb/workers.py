@@ -16,7 +16,7 @@ from time import monotonic
 from typing import TYPE_CHECKING, Any
 from weakref import WeakKeyDictionary
 
-from gevent import Greenlet, get_hub, getcurrent
+from gevent import Greenlet, GreenletExit, get_hub, getcurrent
 
 Job = Callable[[Any], object]
 
@@ -209,3 +209,16 @@ def interrupt_main(error: BaseException) -> None:
     Called in the worker that caught it; it goes on when the loop runs again.
     """
     get_hub().handle_system_error(type(error), error)
+
+
+def killed_by(error: BaseException) -> BaseException | None:
+    """Return `error` if it is to end the greenlet of the job; pass Ctrl-C on."""
+    if isinstance(error, KeyboardInterrupt):
+        interrupt_main(error)
+    return error if isinstance(error, GreenletExit) else None
+
+
+def reraise_if_killing(error: BaseException) -> None:
+    """Raise what must not be kept from the greenlet."""
+    if isinstance(error, KeyboardInterrupt | GreenletExit):
+        raise error

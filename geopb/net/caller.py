@@ -19,7 +19,7 @@ from geopb.errors import DeadlineExceeded, DeadReferenceError, Draining
 from geopb.jelly.census import is_small
 from geopb.net.early import call_named, call_with_promises
 from geopb.net.gate import Gate
-from geopb.net.service import served_here
+from geopb.net.running import served_here
 from geopb.promise.answer import Answer, TimedAnswer
 from geopb.promise.combine import failed_result
 from geopb.promise.deadline import time_left, too_late, until

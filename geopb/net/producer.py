@@ -15,7 +15,7 @@ from time import monotonic
 from typing import TYPE_CHECKING, Any
 
 import gevent
-from gevent import GreenletExit, getcurrent
+from gevent import getcurrent
 from gevent.event import Event
 
 from geopb.broker.calls import IncomingCall
@@ -28,7 +28,7 @@ from geopb.jelly.passing import Packing
 from geopb.net.window import Window
 from geopb.text import printable
 from geopb.wire import messages
-from geopb.workers import interrupt_main
+from geopb.workers import killed_by, reraise_if_killing
 
 if TYPE_CHECKING:
     from geopb.net.streams import Streams
@@ -44,6 +44,9 @@ class Producer:
 
     #: A feed that the peer calls: see `exports.Feed`.
     called = True
+    #: As of an `IncomingCall`.
+    shields, thrown, result = 0, False, None
+    interruption: Exception | None = None
 
     def __init__(self, streams: Streams, stream: Stream, perspective: Any) -> None:
         self._streams = streams
@@ -55,7 +58,8 @@ class Producer:
         self._call: IncomingCall | None = None
         self._count = 0
         self._answering = False
-        self._begun = False
+        #: The reader waits for the end of it, as far as is known.
+        self._begun = self._read = False
         #: No more items will be made; the error where there was one, and its traceback.
         self._ended = False
         self._error: BaseException | None = None
@@ -83,6 +87,7 @@ class Producer:
         if self._closing:
             return
         self._closing = True
+        self._over()
         self._items.clear()
         self._error = None
         if self._call is not None:
@@ -92,6 +97,7 @@ class Producer:
             self._begun = True
             self._streams.pool.submit(self._close_unread)
         elif not self._ended:
+            self.interruption = Cancelled("nobody reads the stream any more")
             # If it is blocked in users' code. Not from here: this may be the reader.
             self._streams.pool.hub.loop.run_callback(self._interrupt)
 
@@ -106,7 +112,8 @@ class Producer:
         self._items.move(position, taken)
         self._call, self._count = call, count
         if not self._begun:
-            self._begun = True
+            self._begun = self._read = True
+            self._streams.service.streams += 1
             self._streams.pool.submit(self._run)
         else:
             self._room.set()
@@ -129,8 +136,11 @@ class Producer:
 
     def _run(self, _: object) -> None:
         """Run the iterator from its beginning to its end; in a worker."""
-        self._worker = getcurrent()
+        worker: Any = getcurrent()
+        self._worker = worker
+        worker.serving, worker.call = self._streams.service, self
         killed = Context().run(self._produce)
+        worker.serving = worker.call = None
         self._worker = None
         if killed is not None:
             raise killed
@@ -148,7 +158,7 @@ class Producer:
                 self._make_items(source)
             finally:
                 # From here on it is not interrupted any more.
-                self._inside = False
+                self._inside, self.thrown = False, True
         except BaseException as raised:
             error = raised
         killed = self._note(error)
@@ -191,15 +201,15 @@ class Producer:
 
     def _interrupt(self) -> None:
         """End an iterator that is blocked in users' code; runs in the hub."""
-        if self._inside and self._worker is not None:
-            self._inside = False
-            self._worker.throw(Cancelled("nobody reads the stream any more"))
+        if self._inside and not self.shields and not self.thrown:
+            self.thrown = True
+            self._worker.throw(self.interruption)
 
     def _note(self, error: BaseException | None) -> BaseException | None:
         """Keep the iterator's error for the peer, and log it; return what killed it."""
         if error is None:
             return None
-        killed = _killing(error)
+        killed = killed_by(error)
         self._log_raised(error)
         if not self._closing:
             self._error = error.with_traceback(None)
@@ -228,7 +238,7 @@ class Producer:
             trace = format_traceback(error)
             if not isinstance(error, Error):
                 self._streams.log_failure(trace, read=False)
-            return _killing(error)
+            return killed_by(error)
         return None
 
     def _close_unread(self, _: object) -> None:
@@ -257,7 +267,7 @@ class Producer:
                 Context().run(self._send_items)
         except BaseException as error:
             # Of a hook, which has ended this greenlet and not only the stream.
-            killed = _killing(error)
+            killed = killed_by(error)
             if killed is None and not isinstance(error, KeyboardInterrupt):
                 raise
         finally:
@@ -280,6 +290,7 @@ class Producer:
         if not items and self._error is not None:
             self._call = None
             self._streams.broker.fail(call, self._error, self._trace)
+            self._over()
             return
         while True:
             more = self._error is not None or not (
@@ -289,7 +300,7 @@ class Producer:
                 self._send(call, items, more=more)
             except BaseException as error:
                 if self._closing:
-                    _reraise_if_killing(error)
+                    reraise_if_killing(error)
                     return
                 if len(items) > 1 and isinstance(error, Exception):
                     # One of them may not cross: those before it do.
@@ -297,10 +308,18 @@ class Producer:
                     continue
                 self._call = None
                 self._item_failed(call, error)
-                _reraise_if_killing(error)
+                reraise_if_killing(error)
                 return
             self._call = None
+            if not more:
+                self._over()
             return
+
+    def _over(self) -> None:
+        """The reader has got all, or reads no more: nobody has to wait for it."""
+        if self._read:
+            self._read = False
+            self._streams.service.stream_ended(self)
 
     def _send(self, call: IncomingCall, items: list[Any], *, more: bool) -> None:
         post = self._streams.broker.post
@@ -328,15 +347,3 @@ class Producer:
         return (
             f"<Producer {state}, {len(self._items)} items from {self._items.position}>"
         )
-
-
-def _killing(error: BaseException) -> BaseException | None:
-    """Return `error` if it is to end the greenlet; pass Ctrl-C on."""
-    if isinstance(error, KeyboardInterrupt):
-        interrupt_main(error)
-    return error if isinstance(error, GreenletExit) else None
-
-
-def _reraise_if_killing(error: BaseException) -> None:
-    if isinstance(error, KeyboardInterrupt | GreenletExit):
-        raise error

@@ -3,22 +3,27 @@
 Owns the table of them, by question, and their interruption: by the caller, by their
 deadline, by the end of the connection. An interruption reaches a method only while it
 runs, wherever it blocks, once, and never the call that its worker runs next. Called by
-the service (begun, ended) and the connection.
+the service (begun, ended) and the connection. Knows which call the running greenlet
+serves, for `shielded` and for what is called or stopped from there.
 """
 
 from __future__ import annotations
 
 from collections.abc import Callable
 from time import monotonic
-from typing import Any
+from typing import TYPE_CHECKING, Any
+from weakref import WeakKeyDictionary
 
-from gevent import Greenlet, GreenletExit
+from gevent import Greenlet, GreenletExit, getcurrent
 
 from geopb.broker.calls import IncomingCall
 from geopb.errors import Cancelled, DeadlineExceeded, ProtocolError
 from geopb.promise.deadline import too_late
 from geopb.promise.promise import Promise
-from geopb.workers import worker_pool
+from geopb.workers import Worker, worker_pool
+
+if TYPE_CHECKING:
+    from geopb.net.service import Service
 
 
 class Running:
@@ -160,3 +165,19 @@ _KILLING: dict[type, Any] = {
     Cancelled: _KilledByCancel,
     DeadlineExceeded: _KilledByDeadline,
 }
+
+
+def served_here() -> tuple[Service, IncomingCall] | None:
+    """Return what the running greenlet serves, and its service, if it does.
+
+    It is a call, or the making of a stream's items, as far as interruption goes.
+    """
+    current: object = getcurrent()
+    if isinstance(current, Worker):
+        return None if current.serving is None else (current.serving, current.call)
+    return serving_greenlets.get(current)
+
+
+#: Greenlets that methods have returned: the answer goes out when they end.
+serving_greenlets: WeakKeyDictionary[Any, tuple[Service, IncomingCall]]
+serving_greenlets = WeakKeyDictionary()

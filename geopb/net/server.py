@@ -25,7 +25,7 @@ from geopb.net.lobby import Lobby
 from geopb.net.options import read_options
 from geopb.net.places import Places, out_of_descriptors, refusal_bytes, say_and_close
 from geopb.net.reception import Reception
-from geopb.net.service import served_here
+from geopb.net.running import served_here
 from geopb.net.share import Load
 from geopb.net.tls import Secure
 from geopb.workers import worker_pool
@@ -191,12 +191,14 @@ class PBServer:
     def stop(self, timeout: float | None = None) -> None:
         """Stop accepting, let running calls finish, send their answers, close.
 
+        Streams that are being read are let go on to their end as well.
+
         Blocks. A method that stops its own server is not waited for, by itself or by
         others who stop it, and its answer is still delivered. Stopping again is
         harmless.
 
         Args:
-            timeout: Seconds for calls that run; None waits without bound.
+            timeout: Seconds for calls and streams; None waits without bound.
         """
         until = None if timeout is None else monotonic() + timeout
         self._server.stop()

@@ -14,7 +14,6 @@ from collections.abc import Set as AbstractSet
 from contextvars import Context
 from types import NoneType
 from typing import Any
-from weakref import WeakKeyDictionary
 
 from gevent import Greenlet, getcurrent
 from gevent.event import AsyncResult, Event
@@ -30,13 +29,13 @@ from geopb.net.gate import Gate
 from geopb.net.next_calls import NextCalls
 from geopb.net.options import Options
 from geopb.net.producer import Producer
-from geopb.net.running import Running
+from geopb.net.running import Running, serving_greenlets
 from geopb.net.share import Share
 from geopb.net.updates import Updates
 from geopb.promise.following import outcome
 from geopb.promise.promise import Promise
 from geopb.text import printable, safe_str
-from geopb.workers import Worker, worker_pool
+from geopb.workers import worker_pool
 
 _log = logging.getLogger("geopb")
 
@@ -57,7 +56,7 @@ class Service:
     __slots__ = (
         "_broker", "_calls", "_gate", "_held", "_limit", "_next", "_options",
         "_pool", "_waiting", "asked", "is_open", "refuses", "running", "stoppers",
-        "updates", "waiting"
+        "streams", "updates", "waiting"
     )
     # fmt: on
 
@@ -70,7 +69,9 @@ class Service:
         #: Whether calls are refused that do not belong to running ones.
         self.refuses = False
         #: Calls that stop the server, which does not wait for them.
-        self.stoppers: AbstractSet[IncomingCall] = frozenset()
+        self.stoppers: AbstractSet[object] = frozenset()
+        #: Streams of this side's that are being read.
+        self.streams = 0
         # Made when needed, as on most connections it never is.
         self._held: deque[IncomingCall] | tuple[()] = ()
         self._waiting: list[tuple[Callable[[], bool], Event]] = []
@@ -180,20 +181,26 @@ class Service:
         """Finish an answer in a worker, where users' code may run; then go on."""
         self._pool.submit(finish, (unfinished, then))
 
-    def add_stopper(self, call: IncomingCall) -> None:
-        """Take note that `call` stops its own server."""
+    def stream_ended(self, producer: object) -> None:
+        """Take note that a stream is read no more."""
+        self.streams -= 1
+        self._left(producer)
+
+    def add_stopper(self, call: object) -> None:
+        """Take note that `call`, or the making of a stream, stops its own server."""
         self.stoppers |= {call}
         self._changed()
 
     def wait_until_quiet(self, timeout: float | None) -> None:
-        """Block until no call runs but those that stop the server, or `timeout`."""
+        """Block until nothing runs but what stops the server, or `timeout`."""
         self._wait_until(self._is_quiet, timeout)
 
     def _is_quiet(self) -> bool:
-        left = self.running + len(self._held) + self.waiting
+        left = self.running + len(self._held) + self.waiting + self.streams
         if self.waiting and self.stoppers:
             # What waits for the answer of one that stops the server never runs in time.
-            asked = [call.question for call in self.stoppers if call.question]
+            calls = [each for each in self.stoppers if isinstance(each, IncomingCall)]
+            asked = [call.question for call in calls if call.question]
             left -= self._broker.pipeline.behind(asked)
         return left <= len(self.stoppers)
 
@@ -249,7 +256,7 @@ class Service:
         if type(result) not in _NEVER_LATER and isinstance(result, _LATER):
             call.result = result
             if isinstance(result, Greenlet):
-                _serving_greenlets[result] = (self, call)
+                serving_greenlets[result] = (self, call)
             result.rawlink(lambda ended: self._pool.submit(self._late, (call, ended)))
         else:
             self._answer(call, result, context)
@@ -326,19 +333,9 @@ class Service:
         if isinstance(self._held, deque) and self._held and self.running < self._limit:
             self.running += 1
             self._next.submit(self._held.popleft())
+        self._left(call)
+
+    def _left(self, call: object) -> None:
         if self._waiting:
             self.stoppers -= {call}
             self._changed()
-
-
-def served_here() -> tuple[Service, IncomingCall] | None:
-    """Return the call that the running greenlet serves, and its service, if it does."""
-    current: object = getcurrent()
-    if isinstance(current, Worker):
-        return None if current.serving is None else (current.serving, current.call)
-    return _serving_greenlets.get(current)
-
-
-#: Greenlets that methods have returned: the answer goes out when they end.
-_serving_greenlets: WeakKeyDictionary[Any, tuple[Service, IncomingCall]]
-_serving_greenlets = WeakKeyDictionary()

@@ -5,8 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterator
 from contextlib import contextmanager
 
-from geopb.net.running import killing
-from geopb.net.service import served_here
+from geopb.net.running import killing, served_here
 from geopb.promise.deadline import until
 
 
@@ -18,7 +17,7 @@ def shielded() -> Iterator[None]:
     ends has `Cancelled` or `DeadlineExceeded` raised in it, wherever it blocks. Inside
     ``with pb.shielded():`` it is not; it is raised at the end of the block. Calls
     made inside do not inherit the deadline. For cleaning up. Elsewhere than in a
-    remote method it does nothing.
+    remote method, or a generator that is a stream, it does nothing.
     """
     served = served_here()
     if served is None:

@@ -72,6 +72,7 @@ class Streams:
         self._gate = gate
         self.broker = broker
         self.pool = worker_pool()
+        self.service = connection.service
         self.unsafe_tracebacks = connection.options.unsafe_tracebacks
 
     def producer(self, stream: Stream, perspective: Any) -> Producer:

@@ -904,6 +904,155 @@ def test_a_stream_goes_on_while_the_server_drains(pair: Pair) -> None:
     stopping.get(timeout=5)
 
 
+class Numbers(Doing):
+    """Streams whose generators wait for the test before their end."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.go = Event()
+        self.ended: list[str] = []
+
+    def remote_numbers(self) -> Iterator[int]:
+        try:
+            yield 1
+            self.go.wait()
+            yield 2
+        except BaseException as error:
+            self.ended.append(type(error).__name__)
+            raise
+
+    def remote_shielded(self) -> Iterator[int]:
+        try:
+            yield 1
+            with pb.shielded():
+                self.go.wait()
+                self.ended.append("went on")
+            self.ended.append("wrong: behind the block")
+        except BaseException as error:
+            self.ended.append(type(error).__name__)
+            raise
+
+    def remote_across(self) -> Iterator[int]:
+        try:
+            with pb.shielded():
+                yield 1
+                self.go.wait()
+                yield 2
+        except BaseException as error:
+            self.ended.append(type(error).__name__)
+            raise
+
+
+def test_stop_waits_for_a_stream_that_is_read(pair: Pair) -> None:
+    root = Numbers()
+    server, client = pair(root)
+    items = root_of(client).callRemote("numbers").get(timeout=5)
+    assert next(items) == 1
+    stopping = gevent.spawn(server.stop, 5)
+    turns(20)
+    assert not stopping.ready()
+
+    root.go.set()
+    assert list(items) == [2]
+    stopping.get(timeout=1)
+    assert root.ended == []
+
+
+def test_stop_waits_until_the_items_of_a_generator_that_has_ended_are_read(
+    pair: Pair,
+) -> None:
+    server, client = pair(Doing(lambda: (n for n in range(200))))
+    items = root_of(client).callRemote("do").get(timeout=5)
+    next(items)
+    stopping = gevent.spawn(server.stop, 5)
+    turns(20)
+
+    assert list(items) == list(range(1, 200))
+    stopping.get(timeout=1)
+
+
+def test_stop_waits_for_a_stream_no_longer_than_it_is_told(pair: Pair) -> None:
+    root = Numbers()
+    server, client = pair(root)
+    items = root_of(client).callRemote("numbers").get(timeout=5)
+    next(items)
+
+    gevent.spawn(server.stop, 0.05).get(timeout=2)
+
+    eventually(lambda: root.ended == ["Cancelled"])
+    with pytest.raises(pb.PBConnectionLost):
+        next(items)
+
+
+@pytest.mark.parametrize("end", ["read", "closed", "not begun"])
+def test_stop_does_not_wait_for_a_stream_that_is_not_read(pair: Pair, end: str) -> None:
+    root = Numbers()
+    root.go.set()
+    server, client = pair(root)
+    items = root_of(client).callRemote("numbers").get(timeout=5)
+    if end == "read":
+        assert list(items) == [1, 2]
+    elif end == "closed":
+        next(items)
+        items.close()
+        collect()
+
+    gevent.spawn(server.stop, None).get(timeout=2)
+
+
+def test_a_generator_may_stop_its_own_server(pair: Pair) -> None:
+    def numbers() -> Iterator[int]:
+        yield 1
+        server.stop()
+        yield 2
+
+    server, client = pair(Doing(numbers))
+    items = root_of(client).callRemote("do").get(timeout=5)
+
+    assert list(items) == [1, 2]
+    eventually(lambda: not server.connections)
+
+
+@pytest.mark.parametrize("gone", [False, True], ids=["closed", "gone"])
+def test_a_shielded_block_of_a_generator_is_not_interrupted(
+    pair: Pair, gone: bool
+) -> None:
+    root = Numbers()
+    server, client = pair(root)
+    items = root_of(client).callRemote("shielded").get(timeout=5)
+    assert next(items) == 1
+    service = server_connection(server).service
+    assert service.streams == 1
+
+    if gone:
+        client.disconnect()
+    items.close()
+    eventually(lambda: not service.streams)
+    turns(20)
+    assert root.ended == []
+
+    root.go.set()
+    eventually(lambda: root.ended)
+    turns(5)
+    assert root.ended == ["went on", "Cancelled"]
+
+
+def test_a_shielded_block_around_a_yield_ends_as_close_ends_it(pair: Pair) -> None:
+    root = Numbers()
+    server, client = pair(root)
+    items = root_of(client).callRemote("across").get(timeout=5)
+    assert next(items) == 1
+    service = server_connection(server).service
+    items.close()
+    eventually(lambda: not service.streams)
+    turns(20)
+    assert root.ended == []
+
+    root.go.set()
+    eventually(lambda: root.ended)
+    assert root.ended == ["GeneratorExit"]
+
+
 def test_an_iterator_is_a_thing_of_its_connection() -> None:
     import copy
     import pickle
