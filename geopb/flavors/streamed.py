@@ -8,6 +8,7 @@ broker's objects.
 from __future__ import annotations
 
 from collections.abc import Callable, Iterable
+from io import BufferedRandom, BufferedReader, FileIO
 from types import GeneratorType
 from typing import Any, Protocol
 from weakref import WeakSet
@@ -94,8 +95,8 @@ def stream_file(file: Any, *, chunk: int = CHUNK) -> Stream:
 
     The other side gets a `RemoteIterator` of ``bytes``; its ``write_to`` copies them to
     a file. The file becomes the stream's, which closes it at the end, whatever ends it.
-    Its ``read`` is called as it is: one that waits for a disk blocks the process unless
-    it is one of ``gevent.fileobject``.
+    What ``open`` returns is read in the thread pool of gevent: a slow disk stops nobody
+    else; the ``read`` of anything else is called as it is.
 
     Args:
         file: It has ``read(size)``, or ``recv(size)``, which return ``bytes``, and
@@ -110,13 +111,18 @@ def stream_file(file: Any, *, chunk: int = CHUNK) -> Stream:
     if not callable(read):
         raise TypeError(f"{type(file).__name__} object has neither read() nor recv()")
     size = _checked("chunk", chunk, 1024 * 1024)
-    return Stream(_Pieces(read, size, getattr(file, "close", None)), WINDOW)
+    blocks = isinstance(file, FileIO | BufferedReader | BufferedRandom)
+    pieces = Pieces(read, size, getattr(file, "close", None), blocks=blocks)
+    return Stream(pieces, WINDOW)
 
 
-class _Pieces:
+class Pieces:
     """The bytes of a file, piece by piece.
 
     No generator: closing that would not close the file before its first item.
+
+    Attributes:
+        blocks: Reading and closing it may stop the whole thread.
     """
 
     def __init__(
@@ -124,12 +130,15 @@ class _Pieces:
         read: Callable[[int], Any],
         size: int,
         close: Callable[[], object] | None,
+        *,
+        blocks: bool,
     ) -> None:
+        self.blocks = blocks
         self._read = read
         self._size = size
         self._close = close
 
-    def __iter__(self) -> _Pieces:
+    def __iter__(self) -> Pieces:
         return self
 
     def __next__(self) -> bytes:

@@ -154,7 +154,7 @@ class Producer:
             try:
                 self._inside = True
                 # What it iterates may be the generator itself.
-                source = iter(source)
+                source = self._streams.iterated(source)
                 self._make_items(source)
             finally:
                 # From here on it is not interrupted any more.

@@ -9,14 +9,16 @@ from __future__ import annotations
 
 import logging
 import traceback
-from typing import TYPE_CHECKING, Any
+from collections.abc import Callable
+from typing import TYPE_CHECKING, Any, cast
 
+from gevent import get_hub
 from gevent.event import Event
 
 from geopb.broker.broker import Broker
 from geopb.broker.references import RemoteReference
 from geopb.failure import Failure
-from geopb.flavors.streamed import Stream
+from geopb.flavors.streamed import Pieces, Stream
 from geopb.net.gate import Gate
 from geopb.net.iterator import RemoteIterator
 from geopb.net.producer import Producer
@@ -64,8 +66,56 @@ class Fetch:
         self.done.set()
 
 
+class InThread:
+    """Reads and closes a file in threads: a disk would stop all greenlets of this one.
+
+    It is never closed while it is read: its number may be another file's at once.
+    """
+
+    def __init__(self, pieces: Pieces) -> None:
+        self._pieces = pieces
+        self._threads: Any = get_hub().threadpool
+        #: The read that was begun last; it goes on when its greenlet is interrupted.
+        self._reading: Any = None
+
+    def __iter__(self) -> InThread:
+        return self
+
+    def __next__(self) -> bytes:
+        self._reading = self._threads.spawn(_outcome, self._pieces.__next__)
+        piece, error = self._reading.get()
+        if error is not None:
+            raise error
+        return cast("bytes", piece)
+
+    def close(self) -> None:
+        """Close the file; blocks while it is being read."""
+        if self._reading is not None:
+            self._reading.wait()
+        _, error = self._threads.apply(_outcome, (self._pieces.close,))
+        if error is not None:
+            raise error
+
+
+def _outcome(do: Callable[[], object]) -> tuple[object, Exception | None]:
+    """Return what a function in a thread returned or raised: the pool prints errors."""
+    try:
+        return do(), None
+    except Exception as error:
+        return None, error
+
+
+def iterated(source: Any) -> Any:
+    """Return what makes a stream's items, without stopping other greenlets."""
+    blocks = isinstance(source, Pieces) and source.blocks
+    return InThread(source) if blocks else iter(source)
+
+
 class Streams:
     """The streams of one connection."""
+
+    #: For producers.
+    iterated = staticmethod(iterated)
 
     def __init__(self, connection: Connection, broker: Broker, gate: Gate) -> None:
         self._connection = connection

@@ -5,6 +5,7 @@ from __future__ import annotations
 import gc
 import io
 import itertools
+import threading
 import tracemalloc
 import weakref
 from collections.abc import Callable, Iterator
@@ -1116,6 +1117,89 @@ def test_a_file_crosses_in_pieces_and_is_written(pair: Pair, tmp_path: Path) -> 
 
     assert (tmp_path / "to").read_bytes() == content
     assert opened[0].closed
+
+
+class Disk(io.FileIO):
+    """A file whose reading waits for the test, and tells in which thread it is done."""
+
+    def __init__(self, path: Path) -> None:
+        path.write_bytes(b"content")
+        super().__init__(path)
+        self.threads: list[int] = []
+        self.told: list[str] = []
+        self.ready = threading.Event()
+        self.ready.set()
+
+    def read(self, size: int | None = -1, /) -> bytes:
+        self.threads.append(threading.get_ident())
+        self.told.append("read")
+        assert self.ready.wait(5)
+        self.told.append("has read")
+        return super().read(size) or b""
+
+    def close(self) -> None:
+        if not self.closed:
+            self.threads.append(threading.get_ident())
+            self.told.append("closed")
+        super().close()
+
+
+def test_a_disk_is_read_and_closed_in_other_threads(pair: Pair, tmp_path: Path) -> None:
+    disk = Disk(tmp_path / "disk")
+    pieces = stream_of(pair, lambda: pb.stream_file(disk))
+
+    assert list(pieces) == [b"content"]
+    eventually(lambda: disk.closed)
+    assert len(disk.threads) == 3
+    assert threading.get_ident() not in disk.threads
+
+
+def test_calls_are_answered_while_a_disk_is_waited_for(
+    pair: Pair, tmp_path: Path
+) -> None:
+    disk = Disk(tmp_path / "disk")
+    disk.ready.clear()
+    _, client = pair(Doing(lambda: pb.stream_file(disk)))
+    remote = root_of(client)
+    pieces = remote.callRemote("do").get(timeout=5)
+    reading = gevent.spawn(list, pieces)
+    eventually(lambda: disk.told)
+
+    assert remote.callRemote("echo", 1).get(timeout=5) == 1
+    assert not reading.ready()
+    disk.ready.set()
+    assert reading.get(timeout=5) == [b"content"]
+
+
+def test_a_disk_is_not_closed_while_it_is_read(pair: Pair, tmp_path: Path) -> None:
+    disk = Disk(tmp_path / "disk")
+    disk.ready.clear()
+    server, client = pair(Doing(lambda: pb.stream_file(disk)))
+    pieces = root_of(client).callRemote("do").get(timeout=5)
+    reading = gevent.spawn(list, pieces)
+    eventually(lambda: disk.told)
+
+    pieces.close()
+    eventually(lambda: not server_connection(server).service.streams)
+    turns(20)
+    assert disk.told == ["read"]
+    disk.ready.set()
+    eventually(lambda: disk.closed)
+    assert disk.told == ["read", "has read", "closed"]
+    assert reading.get(timeout=5) == []
+
+
+def test_an_error_of_a_disk_is_the_reader_s(
+    pair: Pair, tmp_path: Path, guard: Guard
+) -> None:
+    guard.expects_log = True
+    (tmp_path / "only written").write_bytes(b"")
+    file = (tmp_path / "only written").open("r+b", buffering=0)
+    file.close()
+    pieces = stream_of(pair, lambda: pb.stream_file(file))
+
+    with pytest.raises(ValueError, match="closed file"):
+        next(pieces)
 
 
 def test_the_pieces_are_as_large_as_was_said(pair: Pair) -> None:
