@@ -20,6 +20,7 @@ RECONNECTING = ROOT / "docs" / "reconnecting.md"
 OPTIONS = ROOT / "docs" / "options.md"
 PASSING = ROOT / "docs" / "passing-complex-types.md"
 TIME = ROOT / "docs" / "time-and-loss.md"
+TWISTED = ROOT / "docs" / "coming-from-twisted.md"
 STREAMS = ROOT / "docs" / "streams.md"
 ONE_ROUND_TRIP = ROOT / "docs" / "one-round-trip.md"
 TLS = ROOT / "docs" / "tls.md"
@@ -71,6 +72,7 @@ def test_the_readme_opens_with_the_two_commands() -> None:
         ONE_ROUND_TRIP,
         TIME,
         TLS,
+        TWISTED,
         LOGGING_IN,
         SECURITY,
     ],
@@ -90,6 +92,7 @@ def test_the_files_that_a_page_links_to_exist(page: Path) -> None:
         ONE_ROUND_TRIP,
         TESTING,
         TIME,
+        TWISTED,
         TLS,
         pytest.param(LOGGING_IN, marks=pytest.mark.slow),
         pytest.param(RECONNECTING, marks=pytest.mark.slow),
