@@ -18,15 +18,18 @@ from geopb.errors import ProtocolError
 #: there is something for it to take while it tells.
 LEAST_WINDOW = 512 * 1024
 #: The window is so many times what would just fill the line. The part above one is the
-#: queue that finds room as it grows, and in which a small message waits: for half of a
+#: queue that finds room as it grows, and in which a small message waits: for about a
 #: round trip.
-_FILLING = 1.5
+_FILLING = 2
+#: The quickest of so many round trips counts: one that a busy process has made longer
+#: says nothing about the line, and the window of a far one would be small for it.
+_RECENT = 8
 #: Seconds after which the shortest round trip is found out anew: the way may be another
 #: by then. It costs one round trip at half the rate.
 _KNOWN_FOR = 10.0
 #: The window is divided by this then: to less than what fills the line, so that there
 #: is no queue. So no waiting is measured, also where there was some in the last one.
-_EMPTIED = 3
+_EMPTIED = 4
 
 
 class _Mark(NamedTuple):
@@ -55,6 +58,7 @@ class Credit:
         "_known_since",
         "_marks",
         "_now",
+        "_recent",
         "_sent",
         "_shortest",
         "_valid_from",
@@ -72,6 +76,8 @@ class Credit:
         #: Seconds of the shortest round trip of what was sent behind `_valid_from`;
         #: None while there was none.
         self._shortest: float | None = None
+        #: Seconds of the last ones.
+        self._recent: deque[float] = deque(maxlen=_RECENT)
         self._known_since = 0.0
         self._valid_from = 0
 
@@ -111,11 +117,14 @@ class Credit:
             self._known_since = now
         if self._shortest is None or took < self._shortest:
             self._shortest = took
+        self._recent.append(took)
         if filled:
             # What is on its way and does not wait in line, by the part of the time.
+            took = min(self._recent)
             share = self._shortest / took if took > 0 else 1.0
             self.window = max(LEAST_WINDOW, int(filled * share * _FILLING))
         if now - self._known_since > _KNOWN_FOR:
             self._shortest = None
+            self._recent.clear()
             self._valid_from = self._sent
             self.window = max(LEAST_WINDOW, self.window // _EMPTIED)

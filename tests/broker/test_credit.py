@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import heapq
+import random
 from collections.abc import Callable
 from itertools import count
 
@@ -22,9 +23,11 @@ class Line:
     Args:
         rate: Bytes per second that pass.
         delay: Seconds that each way takes.
+        busy: Seconds, at the most, by which what is told comes late.
     """
 
-    def __init__(self, rate: float, delay: float) -> None:
+    def __init__(self, rate: float, delay: float, busy: float = 0.0) -> None:
+        self._busy, self._random = busy, random.Random(1)
         self.rate, self.delay = rate, delay
         self.now = 0.0
         self.credit = Credit(lambda: self.now)
@@ -55,7 +58,8 @@ class Line:
         self._untold += CHUNK_BYTES
         if self._untold >= TOLD_EACH_BYTES:
             told, self._untold = self._untold, 0
-            self._at(self.now + self.delay, lambda: self._told(told))
+            late = self._random.uniform(0, self._busy)
+            self._at(self.now + self.delay + late, lambda: self._told(told))
 
     def _told(self, told: int) -> None:
         self.credit.give(told)
@@ -79,15 +83,23 @@ def test_a_line_is_full_and_its_queue_is_short(rate: float, delay: float) -> Non
     line.run(2)
 
     assert line.run(1) > 0.95 * rate
-    # About half a round trip, or what a little more than the least window takes.
-    assert line.waited < max(1.2 * delay, 1.5 * LEAST_WINDOW / rate)
+    # About a round trip, and what the least window takes.
+    assert line.waited < 2.2 * delay + 1.5 * LEAST_WINDOW / rate
+
+
+def test_a_far_line_of_busy_processes_is_full() -> None:
+    """Most round trips take far longer than the line does."""
+    line = Line(200e6, 0.01, busy=0.04)
+    line.run(3)
+
+    assert line.run(3) > 0.9 * 200e6
 
 
 def test_a_far_line_is_full_soon() -> None:
     line = Line(400e6, 0.01)
 
-    # 8 MB fill it: seven times the window has to grow by a half, once each 20 ms.
-    line.run(0.22)
+    # 8 MB fill it: four times the window has to double, once each 20 ms.
+    line.run(0.2)
     assert line.run(0.1) > 0.95 * 400e6
 
 
