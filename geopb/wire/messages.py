@@ -35,7 +35,7 @@ UPDATES_END = 9
 CANCEL = 10
 DRAINING = 11
 NOT_RUN = 12
-TAKEN = 14
+TAKEN = 13
 
 #: Ids are allotted by whoever uses them first, from 1; target 0 is the lobby, and one
 #: below 0 is what the answer to the question of that number will be.

@@ -310,9 +310,9 @@ def test_the_peer_is_told_what_was_taken_also_of_what_is_thrown_away() -> None:
         side.receive(refused if not start else b"")
         side.receive(frame([5, 1, bytes(1024)]))
         if start < TOLD - 1024:
-            assert frame([14, TOLD]) not in side.take()
+            assert frame([13, TOLD]) not in side.take()
 
-    assert side.take() == frame([14, TOLD])
+    assert side.take() == frame([13, TOLD])
     side.close()
 
 
@@ -347,19 +347,19 @@ def test_a_side_tells_nothing_behind_its_goodbye() -> None:
 def test_a_peer_that_tells_of_bulk_that_was_not_sent_is_ended(count: int) -> None:
     side = opened()
 
-    assert "none were sent" in refusal(side, [14, count])
+    assert "none were sent" in refusal(side, [13, count])
 
     side = opened()
     side.ask("take", bytes(40_000))
     side.take()
-    assert "40000 were sent" in refusal(side, [14, 40_000], [14, count])
+    assert "40000 were sent" in refusal(side, [13, 40_000], [13, count])
 
 
 def test_told_before_the_hello_or_behind_the_goodbye_is_an_error() -> None:
     side = opened()
     side.receive(frame([6, "enough"]))
 
-    assert "kind 14 while parted" in refusal(side, [14, 1])
+    assert "kind 14 while parted" in refusal(side, [13, 1])
 
 
 def test_a_peer_that_tells_nothing_holds_up_its_own_bulk_alone() -> None:

@@ -470,13 +470,13 @@ def _messages() -> dict[str, Sample]:
             "what is wrong with calling a value is the caller's to say",
         ),
         "taken": (
-            [[14, 262144]],
+            [[13, 262144]],
             True,
             "taken",
             "the peer has taken so many bytes of bulk off the line",
         ),
         "taken-later": (
-            [[14, 262144, "more"]],
+            [[13, 262144, "more"]],
             False,
             "taken",
             "fields behind are ignored",
@@ -922,9 +922,9 @@ def _endings() -> dict[str, Sample]:
         "answer-named-one-way": ends(
             "a call that names an answer wants one", [1, None, -1, "ask", []]
         ),
-        "taken-nothing": ends("at least one byte was taken", [14, 0]),
-        "taken-no-number": ends("so many bytes", [14, True]),
-        "taken-too-much": ends("more bulk than was sent", [14, 524289]),
+        "taken-nothing": ends("at least one byte was taken", [13, 0]),
+        "taken-no-number": ends("so many bytes", [13, True]),
+        "taken-too-much": ends("more bulk than was sent", [13, 524289]),
         "draining-no-bool": ends("announced or seen", [11, None]),
         "error-no-attributes": ends(
             "an error has seven fields", [3, 1, "a.B", "text", ["a.B"], []]
