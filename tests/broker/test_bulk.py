@@ -359,7 +359,7 @@ def test_told_before_the_hello_or_behind_the_goodbye_is_an_error() -> None:
     side = opened()
     side.receive(frame([6, "enough"]))
 
-    assert "kind 14 while parted" in refusal(side, [13, 1])
+    assert "kind 13 while parted" in refusal(side, [13, 1])
 
 
 def test_a_peer_that_tells_nothing_holds_up_its_own_bulk_alone() -> None:
