@@ -42,11 +42,10 @@ class Worker(_Greenlet):
         call: That call.
     """
 
-    serving: Any = None
-    call: Any = None
-
     def __init__(self, pool: WorkerPool) -> None:
         Greenlet.__init__(self)
+        self.serving: Any = None
+        self.call: Any = None
         self._pool = pool
         #: References to a parked worker that nobody has a claim on.
         self._unclaimed = 0
@@ -83,10 +82,11 @@ class Worker(_Greenlet):
 
     def _marked(self) -> bool:
         """Whether a greenlet-local, or an attribute, was set on it."""
-        return self.has_links() or not self.__dict__.keys() <= _OWN_ATTRIBUTES
+        return self.has_links() or len(self.__dict__) > _OWN_ATTRIBUTES
 
 
-_OWN_ATTRIBUTES = frozenset(("_pool", "_unclaimed", "serving", "call"))
+#: Those that `Worker.__init__` sets, and nobody deletes.
+_OWN_ATTRIBUTES = 4
 
 
 class WorkerPool:

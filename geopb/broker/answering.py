@@ -21,6 +21,7 @@ from geopb.jelly.passing import Packing
 from geopb.jelly.registry import ClassRegistry
 from geopb.limits import Limits
 from geopb.wire import messages
+from geopb.wire.short import answer_body
 
 #: Refusals come from the reader, which never waits: so many times the high-water mark
 #: of unsent bytes, and the peer is not reading.
@@ -49,16 +50,17 @@ class Answering:
         question = call.question
         if question is None or self._post.closed:
             return
-        head: list[object] = [messages.ANSWER, question]
-        body = self._post.send_scalars(head, (value,))
+        body = answer_body(question, value)
         number: int | None = None
         if body:
+            self._post.send_body(body)
             pipeline = self._pipeline
             if pipeline.kept and len(body) <= KEPT_BYTES and not pipeline.waiting:
                 # What `answered` would do: most answers pass here.
                 pipeline.kept[question % KEPT] = body
                 return
         else:
+            head: list[object] = [messages.ANSWER, question]
             packing = Packing(call.target.serializing_perspective)
             try:
                 packed = self._post.pack(head, (value,), packing=packing)

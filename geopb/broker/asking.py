@@ -21,6 +21,7 @@ from geopb.jelly.finish import Unfinished
 from geopb.jelly.passing import Packing
 from geopb.jelly.registry import ClassRegistry
 from geopb.wire import messages
+from geopb.wire.short import call_body
 
 _IGNORED = Ignored()
 
@@ -68,10 +69,12 @@ class Asking:
         questions[number] = promise
         head: list[object] = [messages.CALL, number, target, name]
         try:
-            if options is None:
-                self._post.send_values(head, args, kwargs or None)
-            else:
+            if options is not None:
                 self._post.send_values(head, args, kwargs, [options])
+            elif not kwargs and (body := call_body(number, target, name, args)):
+                self._post.send_body(body)
+            else:
+                self._post.send_values(head, args, kwargs or None)
         except PromiseMet:
             questions.pop(number, None)
             raise
@@ -153,10 +156,12 @@ class Asking:
     ) -> None:
         """Send a call that is not answered; raises what `call` would settle with."""
         head: list[object] = [messages.CALL, None, target, name]
-        if options is None:
-            self._post.send_values(head, args, kwargs or None)
-        else:
+        if options is not None:
             self._post.send_values(head, args, kwargs, [options])
+        elif not kwargs and (body := call_body(None, target, name, args)):
+            self._post.send_body(body)
+        else:
+            self._post.send_values(head, args, kwargs or None)
 
     def abandon(self, number: int, promise: Answerable, *, late: bool) -> bool:
         """Have the peer stop a call whose answer is not wanted any more.

@@ -13,7 +13,7 @@ from __future__ import annotations
 from collections.abc import Callable
 from dataclasses import replace
 from functools import partial
-from typing import Any, ClassVar
+from typing import Any, ClassVar, cast
 
 from geopb.broker.answering import Answering
 from geopb.broker.asking import Asking
@@ -213,8 +213,8 @@ class Broker:
     def _receive_message(
         self, message: list[Any] | Refused, unfinished: Unfinished | None
     ) -> None:
-        if isinstance(message, Refused):
-            self._fail_one(message)
+        if type(message) is not list:
+            self._fail_one(cast(Refused, message))
             return
         kind = message[0]
         act = self._act.get(kind) if type(kind) is int else None

@@ -14,7 +14,6 @@ from geopb.broker.exports import Exports
 from geopb.broker.intake import no_values
 from geopb.broker.outbox import Outbox
 from geopb.failure import Report
-from geopb.jelly.census import few_scalars
 from geopb.jelly.encode import Encoder
 from geopb.jelly.finish import Unfinished
 from geopb.jelly.passing import Packed, Packing, Passer
@@ -89,7 +88,7 @@ class Post:
 
     def send(self, message: list[Any]) -> None:
         """Send a small message of plain values."""
-        self._send(encode(message))
+        self.send_body(encode(message))
 
     def send_values(
         self,
@@ -109,28 +108,9 @@ class Post:
             InsecureJelly, LimitExceeded: A value may not cross. Nothing was sent.
             BaseException: What a hook of a copy raised. Nothing was sent.
         """
-        if kwargs is None and not tail and self.send_scalars(head, args):
-            return
         packing = Packing(perspective, is_call=head[0] == messages.CALL)
         packed = self.pack(head, args, kwargs, tail, packing=packing)
         self.send_packed(packed, packing)
-
-    def send_scalars(self, head: list[object], args: Any) -> bytes:
-        """Send ``[*head, args]`` if `args` are a few plain scalars; return its body.
-
-        A glance at the values is enough for most calls and answers. Empty where it is
-        not, and nothing was sent.
-        """
-        if not few_scalars(args):
-            return b""
-        try:
-            body = encode([*head, args])
-        except UnicodeEncodeError:
-            return b""
-        if len(body) > messages.SMALLEST_LIMIT:
-            return b""
-        self._send(body)
-        return body
 
     def pack(
         self,
@@ -165,7 +145,7 @@ class Post:
             self.outbox.add_packed(packed)
             self._wake()
         else:
-            self._send(packed.body)
+            self.send_body(packed.body)
             if packed.queued is not None:
                 packed.queued()
 
@@ -253,7 +233,8 @@ class Post:
         self.closed = self._finished = True
         self.outbox.clear()
 
-    def _send(self, body: bytes) -> None:
+    def send_body(self, body: bytes) -> None:
+        """Send a message that is encoded, and has no bulk."""
         if not self._finished:
             self._queue(body)
 

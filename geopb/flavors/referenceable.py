@@ -9,6 +9,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Mapping, Sequence
 from inspect import getattr_static
+from sys import intern
 from types import FunctionType
 from typing import Any
 
@@ -93,17 +94,29 @@ class Referenceable:
         Raises:
             NoSuchMethod: There is no such ``remote_*`` method.
         """
-        name = "remote_" + message
+        name = _remote_names.get(message)
+        if name is None:
+            return _found(self, message)(*args, **kw)
         found = getattr(type(self), name, None)
-        if (
-            type(found) is FunctionType
-            and message
-            and message[0] != "_"
-            and name not in self.__dict__
-        ):
+        if type(found) is FunctionType and name not in self.__dict__:
             # What `find_method` would find: every call passes here.
-            return getattr(self, name)(*args, **kw)
+            return found(self, *args, **kw)
         return find_method(self, "remote_", message)(*args, **kw)
+
+
+def _found(target: object, message: str) -> Callable[..., Any]:
+    """Return a method that is called by this name for the first time."""
+    method = find_method(target, "remote_", message)
+    # Only names of methods that there are: peers make up others without end. As one
+    # object each, a name is found faster than one that is put together anew.
+    if len(_remote_names) < _MOST_NAMES:
+        _remote_names[message] = intern("remote_" + message)
+    return method
+
+
+#: Names of methods by what peers call them.
+_remote_names: dict[str, str] = {}
+_MOST_NAMES = 10_000
 
 
 class Root(Referenceable):

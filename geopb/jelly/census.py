@@ -8,7 +8,7 @@ careful pass (`geopb.jelly.encode`) is the judge.
 from __future__ import annotations
 
 import gc
-from collections.abc import Collection, Iterable
+from collections.abc import Iterable
 from sys import getrefcount
 from types import NoneType
 from typing import Any
@@ -17,13 +17,8 @@ from geopb.errors import over_limit
 
 #: Bytes from here on travel beside the CBOR, in chunks: cbor2 copies them twice.
 BULK_BYTES = 32 * 1024
-#: A text or bytes this short may stand in a message of a few values unmeasured: eight
-#: texts of four-byte characters stay below the least size limit, 16 KiB.
-_SHORT = 400
 #: What passes while bulk waits, about.
 _SMALL_BYTES = 16 * 1024
-#: As many values as `few_scalars` looks at.
-_FEW = 8
 _INT64 = 2**63
 
 _CONTAINERS = {list, dict}
@@ -42,23 +37,6 @@ _LONG_BIGNUMS = (b"\xc2\x59", b"\xc3\x59", b"\xc2\x5a", b"\xc3\x5a")
 #: So often the first byte is looked for alone, which is many times faster, before
 #: text that is full of it calls for looking for two at once.
 _LOOKS = 100
-
-
-def few_scalars(values: Collection[object]) -> bool:
-    """Whether these are a few plain scalars of modest size: most calls."""
-    if len(values) > _FEW:
-        return False
-    for value in values:
-        kind = type(value)
-        if kind is str or kind is bytes:
-            if len(value) > _SHORT:  # type: ignore[arg-type]
-                return False
-        elif kind is int:
-            if not -_INT64 <= value < _INT64:  # type: ignore[operator]
-                return False
-        elif kind is not float and kind is not bool and kind is not NoneType:
-            return False
-    return True
 
 
 def small_scalars(items: list[Any]) -> bool:

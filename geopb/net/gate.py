@@ -80,11 +80,14 @@ class Gate:
 
     def crowded(self) -> bool:
         """Whether a call that comes now has to wait."""
-        return bool(
+        if (
             self._outbox.unsent > self._high
             or len(self._questions) + self._reserved >= self._room
-            or self._for_room[True]
-            or self._for_room[False]
+        ):
+            return True
+        # Those that wait for bytes alone are not overtaken.
+        return self.waited_for > 0 and bool(
+            self._for_room[True] or self._for_room[False]
         )
 
     def passes(self, values: object) -> bool:

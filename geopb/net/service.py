@@ -23,6 +23,7 @@ from geopb.broker.calls import IncomingCall
 from geopb.broker.pipeline import Names
 from geopb.errors import Draining, Error, over_limit
 from geopb.failure import format_traceback
+from geopb.jelly.census import SCALAR_TYPES
 from geopb.jelly.finish import Unfinished, abandon
 from geopb.net.boundary import finish, is_misfit, pass_on, prepare
 from geopb.net.gate import Gate
@@ -275,6 +276,16 @@ class Service:
             self._answer(call, value, Context())
 
     def _answer(self, call: IncomingCall, value: Any, context: Context) -> None:
+        if type(value) in SCALAR_TYPES and not self._gate.flooded():
+            # Most results: no users' code runs, and nothing waits.
+            try:
+                self._broker.answer(call, value)
+            except BaseException as error:
+                self._answer_failure(call, error)
+                pass_on(error)
+            else:
+                self._done(call)
+            return
         flooded = self._gate.flooded() and not self._gate.passes((value,))
         interruption = self._wait_for_bytes() if flooded else None
         try:

@@ -149,7 +149,8 @@ class FrameReader:
                 self.refusal = self._refused(length)
                 return bodies
             start, stop = position + HEAD_BYTES, position + HEAD_BYTES + length
-            chunk = chunk_head(data, start, stop)
+            is_chunk = data.startswith(CHUNK_START, start)
+            chunk = chunk_head(data, start, stop) if is_chunk else None
             if chunk is not None:
                 number, begin = chunk
                 self._chunk = (number, stop - begin)
@@ -157,7 +158,7 @@ class FrameReader:
                 continue
             if stop > end:
                 self._need = HEAD_BYTES + length
-                if data.startswith(CHUNK_START, start):
+                if is_chunk:
                     # Its bytes need not be waited for, only its head.
                     self._need = min(self._need, HEAD_BYTES + CHUNK_HEAD_BYTES)
                 break

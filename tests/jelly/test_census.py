@@ -7,7 +7,7 @@ from typing import Any
 import pytest
 
 from geopb.errors import LimitExceeded
-from geopb.jelly.census import BULK_BYTES, few_scalars, may_hold_big_integer, plain_tree
+from geopb.jelly.census import BULK_BYTES, may_hold_big_integer, plain_tree
 from geopb.wire.codec import encode
 from tests.jelly.graphs import nested
 from tests.timing import seconds
@@ -161,27 +161,6 @@ def test_a_plain_tree_of_many_records_costs_little() -> None:
     assert is_plain(value)
 
     assert thread_time() - begun < seconds(0.1)
-
-
-@pytest.mark.parametrize(
-    ("values", "few"),
-    [
-        ((), True),
-        ((None, True, 1.5, "a", b"a", 2**63 - 1, -(2**63), ""), True),
-        ((1,) * 9, False),
-        ((2**63,), False),
-        ((-(2**63) - 1,), False),
-        (("x" * 400,), True),
-        (("x" * 401,), False),
-        ((b"x" * 401,), False),
-        (([],), False),
-        (((),), False),
-        ((1j,), False),
-        ((Text("a"),), False),
-    ],
-)
-def test_a_few_scalars_are_told_at_a_glance(values: Any, few: bool) -> None:
-    assert few_scalars(values) is few
 
 
 @pytest.mark.parametrize("limit", [64, 100, 2039, 2040, 2041, 8192, 20_000])

@@ -1,0 +1,123 @@
+"""Short messages of plain scalars, written by hand: most calls and answers.
+
+Owns a second way to the very bytes that cbor2 makes, for the few forms that make up
+most of the traffic: cbor2 looks each list up among Python's abstract classes, which
+costs more than all the rest. Whatever has another form is left to the codec. Called by
+the broker for each call and answer.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Collection
+from struct import Struct
+from types import NoneType
+from typing import Any
+
+#: Bytes of a text or of bytes. Eight of them stay far below the least size limit.
+_SHORT = 400
+#: As many values as are written here.
+_FEW = 8
+#: Names of methods that were written, and their bytes: those that this side calls.
+_names: dict[str, bytes] = {}
+_MOST_NAMES = 1000
+
+_BYTES, _TEXT = 0x40, 0x60
+_two, _four = Struct(">BH").pack, Struct(">BI").pack
+_eight, _double = Struct(">BQ").pack, Struct(">Bd").pack
+
+
+def _heads(major: int) -> list[bytes]:
+    """Return the heads with the arguments 0 to 255."""
+    return [bytes((major | n,) if n < 24 else (major | 24, n)) for n in range(256)]
+
+
+_INTEGERS, _NEGATIVES = _heads(0), _heads(0x20)
+_BYTES_HEADS, _TEXT_HEADS = _heads(_BYTES), _heads(_TEXT)
+_ARRAYS = _heads(0x80)[: _FEW + 1]
+_NULL = b"\xf6"
+_CONSTANTS = {False: b"\xf4", True: b"\xf5", None: _NULL}
+#: What every peer takes is at least of 64 bits, with its sign.
+_INT64 = 2**63
+_INFINITY = float("inf")
+
+
+def call_body(
+    question: int | None, target: int, name: str, args: Collection[object]
+) -> bytes:
+    """Return ``[CALL, question, target, name, args]``; empty where it is not short."""
+    written = _names.get(name) or _name(name)
+    parts = [
+        b"\x85\x01",
+        _NULL if question is None else _integer(question),
+        _INTEGERS[target] if target < 256 else _integer(target),
+        written,
+    ]
+    return b"".join(parts) if _add_scalars(parts, args) and written else b""
+
+
+def answer_body(question: int, value: object) -> bytes:
+    """Return ``[ANSWER, question, [value]]``; empty where it is not short."""
+    parts = [b"\x83\x02", _integer(question)]
+    return b"".join(parts) if _add_scalars(parts, (value,)) else b""
+
+
+def _add_scalars(parts: list[bytes], values: Collection[object]) -> bool:
+    """Add an array of a few plain scalars; False if it is another."""
+    if len(values) > _FEW:
+        return False
+    parts.append(_ARRAYS[len(values)])
+    for value in values:
+        kind: Any = type(value)
+        if kind is str:
+            try:
+                data = value.encode()  # type: ignore[attr-defined]
+            except UnicodeEncodeError:
+                return False
+            size = len(data)
+            if size > _SHORT:
+                return False
+            parts.append(_TEXT_HEADS[size] if size < 256 else _two(_TEXT | 25, size))
+            parts.append(data)
+        elif kind is int:
+            if not -_INT64 <= value < _INT64:  # type: ignore[operator]
+                return False
+            parts.append(_integer(value))  # type: ignore[arg-type]
+        elif kind is NoneType or kind is bool:
+            parts.append(_CONSTANTS[value])  # type: ignore[index]
+        elif kind is bytes:
+            size = len(value)  # type: ignore[arg-type]
+            if size > _SHORT:
+                return False
+            parts.append(_BYTES_HEADS[size] if size < 256 else _two(_BYTES | 25, size))
+            parts.append(value)  # type: ignore[arg-type]
+        elif kind is float and -_INFINITY < value < _INFINITY:  # type: ignore[operator]
+            parts.append(_double(0xFB, value))
+        else:
+            return False
+    return True
+
+
+def _integer(value: int) -> bytes:
+    if 0 <= value < 256:
+        return _INTEGERS[value]
+    major, argument = (0, value) if value >= 0 else (0x20, -1 - value)
+    if argument < 256:
+        return _NEGATIVES[argument]
+    if argument < 0x10000:
+        return _two(major | 25, argument)
+    if argument < 0x100000000:
+        return _four(major | 26, argument)
+    return _eight(major | 27, argument)
+
+
+def _name(name: str) -> bytes:
+    """Return a method's name as it is written; empty if it is none of the usual."""
+    if len(name) > _SHORT or not name.isascii():
+        return b""
+    if len(_names) >= _MOST_NAMES:
+        _names.clear()
+    data = name.encode()
+    size = len(data)
+    head = _TEXT_HEADS[size] if size < 256 else _two(_TEXT | 25, size)
+    _names[name] = head + data
+    return _names[name]
