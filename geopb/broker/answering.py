@@ -21,7 +21,7 @@ from geopb.jelly.passing import Packing
 from geopb.jelly.registry import ClassRegistry
 from geopb.limits import Limits
 from geopb.wire import messages
-from geopb.wire.short import answer_body
+from geopb.wire.short import answer_body, reference_body
 
 #: Refusals come from the reader, which never waits: so many times the high-water mark
 #: of unsent bytes, and the peer is not reading.
@@ -60,22 +60,34 @@ class Answering:
                 pipeline.kept[question % KEPT] = body
                 return
         else:
-            head: list[object] = [messages.ANSWER, question]
             packing = Packing(call.target.serializing_perspective)
             try:
-                packed = self._post.pack(head, (value,), packing=packing)
+                if self._is_reference(value):
+                    number = self._answer_reference(question, value, packing)
+                else:
+                    body = self._answer_packed(question, value, packing)
             except Error as error:
                 self.fail(call, error)
                 return
-            self._post.send_packed(packed, packing)
-            if self._is_reference(value):
-                (number,) = packing.exported
-            elif not (packed.bulk or packing.begun):
-                body = packed.body
         self._pipeline.answered(question, number, body)
 
+    def _answer_reference(self, question: int, value: object, packing: Packing) -> int:
+        """Answer with an object of this side; return its id."""
+        # It is counted last, if at all: nothing is left to undo if that fails.
+        self._post.passer.passed(value, packing)
+        (number,) = packing.exported
+        self._post.send_body(reference_body(question, number))
+        return number
+
+    def _answer_packed(self, question: int, value: object, packing: Packing) -> bytes:
+        """Answer with any other value; return the message if it is to be kept."""
+        head: list[object] = [messages.ANSWER, question]
+        packed = self._post.pack(head, (value,), packing=packing)
+        self._post.send_packed(packed, packing)
+        return b"" if packed.bulk or packing.begun else packed.body
+
     def _is_reference(self, value: object) -> bool:
-        """Whether a value that has crossed did so as a reference to this side."""
+        """Whether a value crosses as a reference to an object of this side."""
         return (
             isinstance(value, (Referenceable, Viewable))
             and self._registry.find_record(type(value)) is None

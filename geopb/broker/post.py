@@ -62,6 +62,7 @@ class Post:
         "closed",
         "opened_by_peer",
         "outbox",
+        "passer",
         "peer_limits",
     )
 
@@ -69,6 +70,8 @@ class Post:
         self.peer_limits = messages.BEFORE_HELLO
         self.outbox = Outbox(sender.now)
         self._exports = exports
+        #: Knows how objects cross.
+        self.passer = passer
         self._encoder = Encoder(passer, lambda: self.peer_limits)
         self._sender = sender
         self._finished = False

@@ -77,6 +77,9 @@ class Draft:
             DecodeRefused: Numbers that collide, or are given twice; an array of a
                 class that is not registered.
         """
+        if not (self.placeholders or self._steps or self._waits or self._numbers):
+            # References alone, most often.
+            return None
         for made in self._arrays:
             if made.refusal is not None:
                 raise DecodeRefused(made.refusal)

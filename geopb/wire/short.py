@@ -61,6 +61,12 @@ def answer_body(question: int, value: object) -> bytes:
     return b"".join(parts) if _add_scalars(parts, (value,)) else b""
 
 
+def reference_body(question: int, number: int) -> bytes:
+    """Return ``[ANSWER, question, [MINE number]]``."""
+    reference = _integer(number)
+    return b"".join((b"\x83\x02", _integer(question), b"\x81\xd9\xea\xc4", reference))
+
+
 def _add_scalars(parts: list[bytes], values: Collection[object]) -> bool:
     """Add an array of a few plain scalars; False if it is another."""
     if len(values) > _FEW:

@@ -8,9 +8,10 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from geopb.jelly import tags
 from geopb.wire import short
-from geopb.wire.codec import encode
-from geopb.wire.short import answer_body, call_body
+from geopb.wire.codec import CBORTag, encode
+from geopb.wire.short import answer_body, call_body, reference_body
 from tests.properties.profile import many
 
 SCALARS = (
@@ -41,6 +42,14 @@ def test_a_call_is_what_the_codec_makes(
 @many
 def test_an_answer_is_what_the_codec_makes(question: int, value: Any) -> None:
     assert answer_body(question, value) == encode([2, question, [value]])
+
+
+@given(IDS, IDS)
+@many
+def test_a_reference_is_what_the_codec_makes(question: int, number: int) -> None:
+    expected = encode([2, question, [CBORTag(tags.MINE, number)]])
+
+    assert reference_body(question, number) == expected
 
 
 @pytest.mark.parametrize("power", [*range(4, 9), 15, 16, 31, 32, 62])
