@@ -3,10 +3,12 @@
 # PYTHON=python3.12  the interpreter that makes the virtual environment
 # VENV=.venv         where that environment lives
 # ARGS="-k wire"     more arguments for pytest, or for the benchmarks
+# SECONDS=600        how long `make fuzz` looks for inputs that break something
 
 PYTHON  ?= python3
 VENV    ?= .venv
 ARGS    ?=
+SECONDS ?= 600
 PYTHONS := 3.11 3.12 3.13
 
 SHELL := /bin/sh
@@ -18,7 +20,7 @@ SHELL := /bin/sh
 BIN := $(VENV)/bin
 PIP := PIP_DISABLE_PIP_VERSION_CHECK=1 $(BIN)/python -m pip install -qq
 
-.PHONY: help demo test check fmt types docs examples bench soak coverage build matrix clean
+.PHONY: help demo test check fmt types docs examples bench soak fuzz fuzz-ready coverage build matrix clean
 
 help: ## show this list
 	@awk -F ':.*## ' '/^[a-z]+:.*## / { printf "  make %-9s %s\n", $$1, $$2 }' Makefile
@@ -57,6 +59,12 @@ bench: $(VENV)/.test ## measure
 
 soak: $(VENV)/.test ## use it, and flood it, for some minutes: look for what grows
 	@$(BIN)/python -m tests.soak
+
+fuzz: $(VENV)/.fuzz ## look for inputs that break something, for SECONDS=600
+	@SECONDS=$(SECONDS) $(BIN)/python -m tests.fuzz
+
+# For those who go on without it.
+fuzz-ready: $(VENV)/.fuzz
 
 coverage: $(VENV)/.test ## the test suite, and which lines it ran
 	@$(BIN)/python -m coverage run -m pytest $(ARGS)
@@ -109,7 +117,7 @@ $(VENV)/.runtime: pyproject.toml
 	@touch $@
 
 # Not a pattern rule: make would match `.%` with other files in there.
-$(addprefix $(VENV)/.,test lint docs dev): $(VENV)/.%: $(VENV)/.runtime
+$(addprefix $(VENV)/.,test lint docs dev fuzz): $(VENV)/.%: $(VENV)/.runtime
 	@echo "preparing $(VENV) ($*)" >&2
 	@$(PIP) --group $*
 	@touch $@
