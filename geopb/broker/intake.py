@@ -111,7 +111,8 @@ class Intake:
         except (DecodeRefused, LimitExceeded, InsecureJelly) as error:
             reader.draft.forget()
             self._imports.refuse()
-            return self._salvage(reader, body, error)
+            # Nothing of the first reading is held while it is read again.
+            return self._salvage(reader, body, _as_error(error))
         finally:
             # What waits for the next message keeps no connection alive.
             reader.finder = NOBODY
@@ -178,14 +179,14 @@ class Intake:
         """Forget all: the connection has ended."""
         self._inbox.clear()
 
-    def _salvage(self, reader: Unjellier, body: bytes, error: Exception) -> Refused:
+    def _salvage(self, reader: Unjellier, body: bytes, error: Error) -> Refused:
         try:
             salvaged = reader.salvage(body)
         except DecodeRefused as worse:
             raise ProtocolError(f"a message that cannot be read: {worse}") from None
         for number, length in salvaged.bulk:
             self._inbox.discard(number, length)
-        return Refused(salvaged.head, _as_error(error), salvaged.theirs)
+        return Refused(salvaged.head, error, salvaged.theirs)
 
 
 def _unfinished(draft: Draft, message: list[Any]) -> Unfinished | None:
@@ -204,6 +205,11 @@ def no_values(unfinished: Unfinished | None) -> None:
 
 
 def _as_error(error: Exception) -> Error:
+    """Return what a refusal is told as; without its frames.
+
+    These hold the body and what was read of it, and by who reads it the error itself.
+    """
+    error.__context__ = error.__traceback__ = None
     if isinstance(error, Error):
         return error
     return InsecureJelly(f"refused by the receiver: {error}")

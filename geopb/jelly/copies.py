@@ -59,6 +59,9 @@ class CopyReader:
         record = self._record(name)
         _check_fields(record, fields)
         width = len(fields)
+        if not width:
+            # Nobody sends such, and each byte of it would be an object.
+            raise DecodeRefused(f"a table of {printable(name)}, which has no fields")
         if not all(type(row) is list and len(row) == width for row in rows):
             raise DecodeRefused(f"a row of {printable(name)} of another length")
         cls = record.cls

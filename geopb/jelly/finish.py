@@ -11,6 +11,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
+from functools import partial
 from typing import Any
 
 from geopb.errors import InsecureJelly
@@ -25,7 +26,7 @@ from geopb.jelly.slots import (
     Placeholder,
 )
 from geopb.jelly.weight import Weigher
-from geopb.wire.codec import DecodeRefused
+from geopb.wire.codec import DecodeRefused, uncollected
 
 _set_attribute: Callable[[Any, str, Any], None] = object.__setattr__
 
@@ -214,9 +215,13 @@ class Unfinished:
                 except BaseException as raised:
                     error = error or raised
         if isinstance(error, DecodeRefused):
-            raise InsecureJelly(f"refused by the receiver: {error}") from None
+            error = InsecureJelly(f"refused by the receiver: {error}")
         if error is not None:
-            raise error
+            try:
+                raise error
+            finally:
+                # It would hold itself, by this frame, and the message.
+                error = None
 
     def abandon(self) -> None:
         """Leave it: the message is not used. Runs no users' code."""
@@ -225,10 +230,10 @@ class Unfinished:
 
     def _actions(self) -> Iterator[tuple[Callable[[], object], bool]]:
         if self.placeholders:
-            yield self.resolve, False
-            if self.known and len(self.steps) > 1:
+            yield partial(uncollected, self.resolve), False
+            if self.known and not all(map(_is_plain_tuple, self.steps)):
                 # What stands for others may be needed ahead of its own place.
-                yield self._put_in_order, False
+                yield partial(uncollected, self._put_in_order), False
         for step in self.steps:
             yield step.do, step.always
 
@@ -302,6 +307,11 @@ _CONTAINERS = (list, dict, tuple)
 _LOOKED_INTO = (*_CONTAINERS, Made)
 _SLOTS = (BulkSlot, AnswerSlot)
 _PLACEHOLDERS = (Again, *_SLOTS, Made, MadeArray)
+
+
+def _is_plain_tuple(step: Step) -> bool:
+    """Whether a step makes a tuple: these stand in their order, inner ones first."""
+    return type(step) is Place and step.made.make is tuple
 
 
 def _append(

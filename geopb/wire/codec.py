@@ -40,6 +40,7 @@ __all__ = [
     "TooDeep",
     "encode",
     "encode_within",
+    "uncollected",
 ]
 
 
@@ -130,16 +131,11 @@ class Decoder:
     def _decode_large(self, body: bytes) -> Any:
         file = self._file
         file.__init__(body)  # type: ignore[misc]
-        collecting = gc.isenabled()
-        gc.disable()
         try:
-            value = self._decode()
+            value = uncollected(self._decode)
         except BaseException as error:
             self._renew()
             raise _refusal(error) from None
-        finally:
-            if collecting:
-                gc.enable()
         read = file.tell()
         # Do not keep a large body until the next one.
         file.__init__()  # type: ignore[misc]
@@ -152,6 +148,21 @@ class Decoder:
         return DecodeRefused(f"{count} bytes behind the message")
 
 
+def uncollected(work: Callable[[], Any]) -> Any:
+    """Return what `work` does, with the cyclic collector off.
+
+    For what makes many containers and no garbage: the collector would look at all of
+    them again and again. It runs no users' code, which might switch greenlets.
+    """
+    collecting = gc.isenabled()
+    gc.disable()
+    try:
+        return work()
+    finally:
+        if collecting:
+            gc.enable()
+
+
 def _refusal(error: BaseException) -> BaseException:
     """Return what to raise for an error out of cbor2.
 
@@ -159,6 +170,9 @@ def _refusal(error: BaseException) -> BaseException:
     pyo3's PanicException is a BaseException of its own.
     """
     cause = error.__cause__
+    # What is raised for it has it as context: with this it would hold itself, and with
+    # its frames the body, until the collector comes.
+    error.__cause__ = error.__context__ = None
     if isinstance(cause, DecodeRefused | LimitExceeded):
         return cause
     if cause is not None and not isinstance(cause, Exception):

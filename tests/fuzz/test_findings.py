@@ -1,0 +1,126 @@
+"""What was found by fuzzing and by attack, each once and for ever."""
+
+from __future__ import annotations
+
+import gc
+from collections.abc import Iterator
+from dataclasses import dataclass
+from typing import Any
+
+import pytest
+
+import geopb as pb
+from geopb.jelly import tags
+from geopb.jelly.decode import Unjellier
+from geopb.jelly.slots import Salvaged
+from tests.broker.harness import opened
+from tests.fuzz.ends import check_one_end
+from tests.vectors.cbor import Raw, Tag, frame, item
+from tests.vectors.classes import Note
+
+#: A megabyte that is refused with the rest of its message.
+_LARGE = b"x" * 1_000_000
+
+REFUSED = {
+    "a tag": [Tag(35, "a"), _LARGE],
+    "an integer over its limit": [_LARGE, Tag(2, b"\xff" * 2000)],
+    "a depth over its limit": [_LARGE, Raw(b"\x81" * 200 + b"\x00", "deep")],
+    "a name that is not registered": [_LARGE, Tag(tags.COPY, ["no.such", {}])],
+    "an alias of nothing": [_LARGE, Tag(tags.AGAIN, 3)],
+    "references over their limit": [
+        _LARGE,
+        *[Tag(tags.MINE, n) for n in range(1, 10_050)],
+    ],
+}
+
+
+@pytest.fixture
+def uncollected() -> Iterator[None]:
+    """The collector is off: what is freed is freed by itself."""
+    gc.collect()
+    gc.disable()
+    yield
+    gc.enable()
+
+
+@pytest.mark.usefixtures("uncollected")
+@pytest.mark.parametrize("name", REFUSED)
+def test_a_refused_message_is_held_by_nobody(name: str) -> None:
+    """A peer that sent nothing else had hundreds of MiB kept until a collection."""
+    side = opened()
+
+    side.receive(frame([1, 1, 0, "take", REFUSED[name]]))
+
+    assert b"\x89\x03\x01" in side.take()
+    found = gc.collect()
+    assert found == 0, f"{found} objects hold each other"
+    side.close()
+
+
+@pytest.mark.usefixtures("uncollected")
+def test_a_refused_answer_holds_no_frame() -> None:
+    side = opened()
+    answer = side.ask("echo", 1)
+
+    side.receive(frame([2, 1, [[_LARGE, Tag(2, b"\xff" * 2000)]]]))
+
+    failure = answer.failure
+    assert failure is not None
+    assert failure.value.__traceback__ is None
+    assert failure.value.__context__ is None
+    side.close()
+    assert gc.collect() == 0
+
+
+@pytest.mark.usefixtures("uncollected")
+def test_nothing_of_a_message_is_held_while_it_is_read_again(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    """Both readings at once were twice the memory of one."""
+    held: list[int] = []
+    salvage = Unjellier.salvage
+
+    def look(self: Unjellier, body: bytes) -> Salvaged:
+        held.append(sum(type(each) is Note for each in gc.get_objects()))
+        return salvage(self, body)
+
+    monkeypatch.setattr(Unjellier, "salvage", look)
+    side = opened()
+    notes = [Tag(tags.COPY, ["vectors.Note", {}])] * 10
+
+    side.receive(frame([1, 1, 0, "take", [notes, Tag(35, "")]]))
+    side.receive(frame([1, 2, 0, "take", [notes, Tag(2, b"\xff" * 2000)]]))
+
+    assert held == [0, 0]
+    side.close()
+
+
+@pb.copyable
+@dataclass
+class _Nothing:
+    """A record without fields."""
+
+
+def test_a_table_of_records_without_fields_is_refused() -> None:
+    """Each byte of it was an object."""
+    side = opened()
+
+    table = Tag(tags.COPIES, [f"{__name__}._Nothing", [], [[]] * 10, []])
+    side.receive(frame([1, 1, 0, "take", [table]]))
+
+    assert b"which has no fields" in side.take()
+    side.close()
+
+
+_RING = Tag(tags.COPY, ["vectors.Point", {"x": Tag(tags.AGAIN, 0), "y": 1}])
+#: Bodies that ``make fuzz`` has kept, in a readable form.
+INPUTS: dict[str, Any] = {
+    "a ring of records as a key": [Tag(tags.MAP, [Tag(tags.DEFINE, [0, _RING]), 1])],
+}
+
+
+@pytest.mark.parametrize("name", INPUTS)
+def test_what_was_found_once_is_harmless(name: str) -> None:
+    refused = check_one_end(b"\x00" + item([1, 1, 0, "take", INPUTS[name]]))
+
+    assert refused is None
