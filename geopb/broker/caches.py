@@ -94,13 +94,17 @@ class CacheEntry(Import):
 
 
 class TakeFirstState(Step):
-    """Give a cache the state that came with its name; then its updates may run."""
+    """Give a cache the state that came with its name; then its updates may run.
+
+    Attributes:
+        entry: The cache's.
+    """
 
     always = True
 
     def __init__(self, cache: Any, entry: CacheEntry, state: list[Any]) -> None:
         self._cache = cache
-        self._entry = entry
+        self.entry = entry
         self.makes = (cache,)
         self.parts = (state,)
 
@@ -108,29 +112,32 @@ class TakeFirstState(Step):
         """Call its hook, and let the updates that have come meanwhile run."""
         try:
             self._cache.setCopyableState(self.parts[0][0])
-            self._entry.state_is_here()
+            self.entry.state_is_here()
         finally:
             self.abandon()
 
     def abandon(self) -> None:
         """Fail who waits for the state, if it was not taken."""
-        self._entry.state_was_refused()
-        self._entry.line.resume(self._entry)
+        self.entry.state_was_refused()
+        self.entry.line.resume(self.entry)
 
 
 class AwaitState(Step):
     """Wait for the state of a cache that another message brings.
 
     Behind all else that a message does: another's state may wait for this one's.
+
+    Attributes:
+        entry: The cache's.
     """
 
     def __init__(self, entry: CacheEntry) -> None:
-        self._entry = entry
+        self.entry = entry
         self.parts = ()
 
     def do(self) -> None:
         """Block until it has been taken."""
-        self._entry.state_here.get()
+        self.entry.state_here.get()
 
 
 class TakesSnapshot:

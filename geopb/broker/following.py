@@ -8,7 +8,13 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Any
 
-from geopb.broker.caches import TakesEnd, TakesSnapshot
+from geopb.broker.caches import (
+    AwaitState,
+    CacheEntry,
+    TakeFirstState,
+    TakesEnd,
+    TakesSnapshot,
+)
 from geopb.broker.calls import IncomingCall
 from geopb.broker.host import Host
 from geopb.broker.imports import Imports
@@ -39,9 +45,8 @@ class Following:
             error = over_limit("max_name_length", limit, "a method name", len(name))
             self._broker.refuse(question, error)
             return
-        entry, cache = self._find(question, number)
+        entry, cache = self._find(question, number, unfinished)
         if entry is None:
-            abandon(unfinished)
             return
         if not entry.current:
             abandon(unfinished)
@@ -56,31 +61,55 @@ class Following:
     def snapshot(self, message: list[Any], unfinished: Unfinished | None) -> None:
         """Fresh state is here: have the cache take it."""
         question, number, state = messages.read_snapshot(message)
-        entry, cache = self._find(question, number)
+        entry, cache = self._find(question, number, unfinished)
         if entry is not None:
             entry.current = True
+            _wait_for_others(unfinished, entry)
             target = TakesSnapshot(cache, entry)
             call = IncomingCall(self._broker, question, target, "", state, {})
             call.unfinished = unfinished
             self._host.start_update(call, entry)
-        else:
-            abandon(unfinished)
 
     def updates_end(self, message: list[Any]) -> None:
         """The peer tells no more changes."""
         number = messages.read_updates_end(message)
-        entry, cache = self._find(None, number)
+        entry, cache = self._find(None, number, None)
         if entry is not None:
             call = IncomingCall(self._broker, None, TakesEnd(cache, entry), "", [], {})
             self._host.start_update(call, entry)
 
-    def _find(self, question: int | None, number: int) -> tuple[Any, Any]:
+    def _find(
+        self, question: int | None, number: int, unfinished: Unfinished | None
+    ) -> tuple[Any, Any]:
         """Return a cache that is held, and its entry; refuse for any other id."""
         entry = self._imports.cache_entry(number)
         cache = None if entry is None else entry.held_cache()
         if cache is None:
             # Dropped just now, most often: the peer learns that with the release.
             error = InsecureJelly(f"cache {number} is not held here")
-            self._broker.refuse(question, error)
-            return None, None
-        return entry, cache
+        elif _brings_state(unfinished, entry):
+            # It would wait for that, and that for it.
+            error = InsecureJelly(f"cache {number} came first with what is told to it")
+        else:
+            return entry, cache
+        abandon(unfinished)
+        self._broker.refuse(question, error)
+        return None, None
+
+
+def _wait_for_others(unfinished: Unfinished | None, entry: CacheEntry) -> None:
+    """Have a snapshot that names its own cache not wait for its own state."""
+    if unfinished is not None:
+        unfinished.steps = [
+            step
+            for step in unfinished.steps
+            if type(step) is not AwaitState or step.entry is not entry
+        ]
+
+
+def _brings_state(unfinished: Unfinished | None, entry: CacheEntry | None) -> bool:
+    """Whether a message brings the first state of a cache."""
+    return unfinished is not None and any(
+        type(step) is TakeFirstState and step.entry is entry
+        for step in unfinished.steps
+    )

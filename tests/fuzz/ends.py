@@ -103,6 +103,8 @@ def check_one_end(data: bytes) -> Exception | None:
     with _in_time(len(stream)):
         refused = _feed(side, pieces)
     _check_told(refused, side.take(), len(stream))
+    for answer in answers:
+        answer.drop()
     if refused is None:
         _check_serves_on(side)
     _check_tables(side)

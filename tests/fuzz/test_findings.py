@@ -112,15 +112,41 @@ def test_a_table_of_records_without_fields_is_refused() -> None:
     side.close()
 
 
+_TABLE = Tag(tags.CACHE, [5, "vectors.Table", {"rows": 1}])
 _RING = Tag(tags.COPY, ["vectors.Point", {"x": Tag(tags.AGAIN, 0), "y": 1}])
-#: Bodies that ``make fuzz`` has kept, in a readable form.
-INPUTS: dict[str, Any] = {
-    "a ring of records as a key": [Tag(tags.MAP, [Tag(tags.DEFINE, [0, _RING]), 1])],
+#: Messages that ``make fuzz`` has kept, in a readable form.
+INPUTS: dict[str, list[Any]] = {
+    "a ring of records as a key": [
+        *(1, 1, 0, "take"),
+        [Tag(tags.MAP, [Tag(tags.DEFINE, [0, _RING]), 1])],
+    ],
+    # It waited behind the state that it brought, and so did all who were given the
+    # cache, to the end of the connection.
+    "a snapshot that brings its cache": [8, 2, 5, [_TABLE]],
+    "a snapshot that brings its cache, unasked": [8, None, 5, [[_TABLE]]],
+    "an update that brings its cache": [7, 2, 5, "set", ["rows", _TABLE]],
+    "an update that brings it by keyword": [7, None, 5, "set", [], {"name": _TABLE}],
 }
+
+
+def test_a_snapshot_that_names_its_own_cache_does_not_wait_for_itself() -> None:
+    """The state of a cache may hold the cache, which was dropped and named anew."""
+    side = opened()
+    named = Tag(tags.CACHE, [5, "vectors.Table"])
+    call = frame([1, 1, 0, "take", [named]])
+
+    side.broker.receive(call + frame([8, 2, 5, [{"rows": 1, "me": named}]]))
+    side.run_due()
+
+    (table,) = side.desk.taken
+    assert table.rows == 1
+    assert table.me is table
+    del table.me, table
+    side.close()
 
 
 @pytest.mark.parametrize("name", INPUTS)
 def test_what_was_found_once_is_harmless(name: str) -> None:
-    refused = check_one_end(b"\x00" + item([1, 1, 0, "take", INPUTS[name]]))
+    refused = check_one_end(b"\x00" + item(INPUTS[name]))
 
     assert refused is None
