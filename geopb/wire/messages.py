@@ -222,7 +222,8 @@ def read_release(message: list[object]) -> list[tuple[int, int]]:
 
 def read_update(message: list[Any]) -> Call:
     """Return what an update asks: a call, whose target is a cache's id."""
-    call = read_call(message)
+    # It has no options: what is behind the keywords means nothing yet.
+    call = read_call(message[:6])
     if call[1] <= 0:
         raise _wrong("update", message)
     return call

@@ -19,7 +19,7 @@ ERROR = [3, 1, "type", "text", ["type"], [], {}, None, {}]
 RELEASE = [4, 1, 1]
 CHUNK = [5, 1, b"a"]
 GOODBYE = [6, "text"]
-UPDATE = [7, 1, 1, "name", [], {}, {}]
+UPDATE = [7, 1, 1, "name", [], {}]
 SNAPSHOT = [8, 1, 1, [None]]
 UPDATES_END = [9, 1]
 
@@ -115,7 +115,6 @@ LISTS = {"empty list", "list of one"}
         (UPDATE, 3, {"text"}),
         (UPDATE, 4, LISTS),
         (UPDATE, 5, {"empty map", "map"}),
-        (UPDATE, 6, MAPS),
         (SNAPSHOT, 1, {"null", "one"}),
         (SNAPSHOT, 2, {"one"}),
         (SNAPSHOT, 3, {"list of one"}),
