@@ -20,7 +20,7 @@ SHELL := /bin/sh
 BIN := $(VENV)/bin
 PIP := PIP_DISABLE_PIP_VERSION_CHECK=1 $(BIN)/python -m pip install -qq
 
-.PHONY: help demo test check fmt types docs examples bench soak fuzz fuzz-ready coverage build matrix clean
+.PHONY: help demo test check fmt types docs examples bench soak gauntlet fuzz fuzz-ready coverage build matrix clean
 
 help: ## show this list
 	@awk -F ':.*## ' '/^[a-z]+:.*## / { printf "  make %-9s %s\n", $$1, $$2 }' Makefile
@@ -59,6 +59,9 @@ bench: $(VENV)/.test ## measure
 
 soak: $(VENV)/.test ## use it, and flood it, for some minutes: look for what grows
 	@$(BIN)/python -m tests.soak
+
+gauntlet: $(VENV)/.test ## the hostile cases in their full numbers: minutes
+	@GAUNTLET=full $(BIN)/python -m pytest tests/gauntlet tests/fuzz $(ARGS)
 
 fuzz: $(VENV)/.fuzz ## look for inputs that break something, for SECONDS=600
 	@SECONDS=$(SECONDS) $(BIN)/python -m tests.fuzz

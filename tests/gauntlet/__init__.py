@@ -1,0 +1,1 @@
+"""137 ways to harm a server: see the page beside."""
