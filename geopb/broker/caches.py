@@ -20,6 +20,7 @@ from geopb.flavors.cacheable import RemoteCache
 from geopb.jelly.finish import Step
 
 _new: Any = object.__new__
+_set_attribute: Any = object.__setattr__
 
 
 class CacheEntry(Import):
@@ -54,7 +55,7 @@ class CacheEntry(Import):
             made = _new(cls)
         except TypeError:
             raise InsecureJelly(f"{cls.__name__} cannot be made empty") from None
-        made._geopb_entry = self
+        _set_attribute(made, "_geopb_entry", self)
         return made
 
     def watch(self, cache: RemoteCache) -> None:

@@ -42,14 +42,14 @@ class Imports:
             LimitExceeded: The table would be over full.
             DecodeRefused: It is a cache.
         """
-        held = self._held(number)
+        entry, held = self._held(number)
         if held is None:
             entry = Import(number)
             held = RemoteReference(self._line, entry)
             self._add(entry, held)
-        elif not isinstance(held, RemoteReference):
+        elif isinstance(entry, CacheEntry):
             raise DecodeRefused(f"reference {number} is a cache")
-        return held
+        return held  # type: ignore[no-any-return]
 
     def find_new(self, number: int) -> RemoteReference:
         """Return the reference to an object that the peer may give once, a stream.
@@ -71,16 +71,15 @@ class Imports:
             LimitExceeded: The table would be over full.
             DecodeRefused: It is a reference, or came with its state twice.
         """
-        held = self._held(number)
+        known, held = self._held(number)
         if held is None:
             entry = CacheEntry(number, self._line)
             held = entry.make(cls)
             self._add(entry, held)
-        else:
-            known: object = getattr(held, "_geopb_entry", None)
-            if not isinstance(known, CacheEntry):
-                raise DecodeRefused(f"reference {number} is known as something else")
+        elif isinstance(known, CacheEntry):
             entry = known
+        else:
+            raise DecodeRefused(f"reference {number} is known as something else")
         if with_state:
             # Its name may have come first, also with another message.
             if entry.current or entry in self._first:
@@ -98,12 +97,14 @@ class Imports:
         entry = self._by_id.get(number)
         return entry if isinstance(entry, CacheEntry) else None
 
-    def _held(self, number: int) -> Any:
-        held = self.held(number)
-        if held is not None:
-            return held
-        fresh = self._fresh.get(number)
-        return None if fresh is None else fresh[1]
+    def _held(self, number: int) -> tuple[Import | None, Any]:
+        """Return an entry and its object; the object is not touched, but by type."""
+        entry = self._by_id.get(number)
+        if entry is not None and entry.reference is not None:
+            held = entry.reference()
+            if held is not None:
+                return entry, held
+        return self._fresh.get(number, (None, None))
 
     def _add(self, entry: Import, held: object) -> None:
         size = len(self._by_id) + len(self._fresh) + 1

@@ -9,6 +9,7 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from enum import Enum
+from functools import partial
 from typing import Any
 
 from geopb.failure.fresh import bare, restore
@@ -48,7 +49,7 @@ class CopyReader:
             raise DecodeRefused(f"{printable(name)} is no class of copies here")
         made = _make(cls)
         inside = [state]
-        self._add(made, inside, TakeState(made, made.setCopyableState, inside))
+        self._add(made, inside, TakeState(made, partial(_take, made), inside))
         return made
 
     def read_copies(self, content: Any, immutable: bool) -> list[object]:
@@ -156,6 +157,11 @@ def _check_fields(record: Record, fields: Any) -> None:
             raise DecodeRefused(f"{record.name} came without its field {field}")
     if len(told) != len(record.fields):
         raise DecodeRefused(f"{record.name} came with a field twice")
+
+
+def _take(made: Any, state: Any) -> None:
+    # Looked up only now: that may be users' code.
+    made.setCopyableState(state)
 
 
 def _is_cache(cls: type) -> bool:

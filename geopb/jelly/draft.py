@@ -120,7 +120,7 @@ class Draft:
     def define(self, number: int, made: object) -> None:
         """Note a list, dict, copy or array under a number."""
         if type(made) not in (list, dict, MadeArray) and (
-            id(made) not in self._inside or isinstance(made, Placeholder)
+            id(made) not in self._inside or issubclass(type(made), Placeholder)
         ):
             raise DecodeRefused(
                 "a definition of neither a list, a dict, a copy nor an array"
@@ -237,7 +237,7 @@ class Draft:
         inside = self._inside.get(id(container))
         if inside is None:
             return _inside(container)
-        if type(container) in _NESTING or isinstance(container, Made):
+        if type(container) in _NESTING or issubclass(type(container), Made):
             return inside
         return [
             item

@@ -17,14 +17,7 @@ from typing import Any
 from geopb.errors import InsecureJelly
 from geopb.jelly.budget import HashBudget
 from geopb.jelly.registry import Record
-from geopb.jelly.slots import (
-    Again,
-    AnswerSlot,
-    BulkSlot,
-    Made,
-    MadeArray,
-    Placeholder,
-)
+from geopb.jelly.slots import Again, AnswerSlot, BulkSlot, Made, MadeArray
 from geopb.jelly.weight import Weigher
 from geopb.wire.codec import DecodeRefused, uncollected
 
@@ -345,7 +338,8 @@ def _held(parts: Sequence[list[Any]], seen: set[int]) -> Iterator[int]:
 
 def holds_placeholder(items: list[Any]) -> bool:
     """Whether a placeholder stands among `items` themselves."""
-    return any(isinstance(item, Placeholder) for item in items)
+    # By type: isinstance() asks the object, too, which may be users' code.
+    return any(type(item) in _PLACEHOLDERS for item in items)
 
 
 def abandon(unfinished: Unfinished | None) -> None:

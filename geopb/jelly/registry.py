@@ -164,9 +164,15 @@ def _record(cls: type, name: str) -> Record:
         name=name,
         fields=fields,
         values=values,
-        plain=in_dict and not setters,
+        plain=in_dict and not setters and _asks_nobody(cls),
         slotted=all(type(m) is MemberDescriptorType for m in setters),
     )
+
+
+def _asks_nobody(cls: type) -> bool:
+    """Whether looking at an object's ``__dict__`` runs no code of its class."""
+    looks_up: Any = cls.__getattribute__
+    return looks_up is object.__getattribute__
 
 
 def _few_values(fields: tuple[str, ...]) -> Callable[[Any], tuple[Any, ...]]:
@@ -212,8 +218,18 @@ def enum_member(cls: type[Enum], name: object) -> Enum:
             value = 0
             for part in parts:
                 value |= part._value_
-            return cls(value)
+            return _combined(cls, value)
     raise LookupError(f"{qualified_name(cls)} has no such member")
+
+
+def _combined(cls: type[Flag], value: Any) -> Enum:
+    """Return the flag of that value, as ``cls(value)`` does, without users' code."""
+    made = cls._value2member_map_.get(value)
+    return _make_flag(cls, value) if made is None else made
+
+
+#: What makes a flag that has no name of its own; a class may have one of its own.
+_make_flag: Any = vars(Flag)["_missing_"].__func__
 
 
 class _NoClasses(ClassRegistry):
