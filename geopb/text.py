@@ -7,7 +7,8 @@ it may raise, never end, or forge a log line.
 
 from __future__ import annotations
 
-import reprlib
+from itertools import islice
+from typing import Any
 
 #: One error message on the wire or in the log. Far above any honest one.
 MAX_MESSAGE = 16_384
@@ -43,14 +44,46 @@ def safe_str(value: object, length: int = MAX_MESSAGE) -> str:
 
 
 def safe_repr(value: object, length: int = 200) -> str:
-    """Return a ``repr()`` bounded in length and depth, in printable characters."""
-    try:
-        return printable(_REPR.repr(value), length)
-    except Exception as error:
-        return f"<{type(value).__name__}: repr() raised {type(error).__name__}>"
+    """Return a ``repr()`` bounded in length, depth and work, in printable characters.
+
+    Plain values are shown; others are named by their type, and none of their code is
+    run: a dataclass's ``repr()`` of records that are shared might never end.
+    """
+    return printable(_shown(value, _DEPTH), length)
 
 
-_REPR = reprlib.Repr()
-_REPR.maxdict = _REPR.maxlist = _REPR.maxtuple = _REPR.maxset = 6
-_REPR.maxlevel = 4
-_REPR.maxstring = _REPR.maxlong = _REPR.maxother = 80
+#: Levels, items of each, characters or bytes of a text and bits of an integer that are
+#: shown.
+_DEPTH, _ITEMS, _LENGTH, _BITS = 4, 6, 80, 256
+_BRACKETS: dict[Any, tuple[str, str]] = {
+    list: ("[", "]"),
+    tuple: ("(", ")"),
+    set: ("{", "}"),
+    frozenset: ("{", "}"),
+}
+_AS_THEY_ARE = (bool, float, complex, type(None))
+
+
+def _shown(value: Any, depth: int) -> str:
+    kind = type(value)
+    if kind in (str, bytes, bytearray):
+        return repr(value[:_LENGTH]) + "..." * (len(value) > _LENGTH)
+    if kind is int:
+        bits = value.bit_length()
+        return repr(value) if bits <= _BITS else f"<int of {bits} bits>"
+    if kind in _AS_THEY_ARE:
+        return repr(value)
+    if kind is dict:
+        inner = [
+            f"{_shown(key, depth - 1)}: {_shown(each, depth - 1)}"
+            for key, each in islice(value.items(), _ITEMS if depth else 0)
+        ]
+        begin, end = "{", "}"
+    elif kind in _BRACKETS:
+        inner = [_shown(each, depth - 1) for each in islice(value, depth and _ITEMS)]
+        begin, end = _BRACKETS[kind]
+    else:
+        return f"<{kind.__name__}>"
+    if len(inner) < len(value):
+        inner.append("...")
+    return begin + ", ".join(inner) + end

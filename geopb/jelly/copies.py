@@ -16,7 +16,7 @@ from geopb.failure.fresh import bare, restore
 from geopb.jelly.draft import Draft
 from geopb.jelly.finish import SetFields, TakeState
 from geopb.jelly.registry import ClassRegistry, Record, enum_member
-from geopb.text import printable
+from geopb.text import printable, safe_repr
 from geopb.wire.codec import DecodeRefused
 from geopb.wire.messages import MAX_ID
 
@@ -85,7 +85,7 @@ class CopyReader:
         try:
             return enum_member(cls, member)
         except (LookupError, ValueError):
-            told = printable(repr(member), 100)
+            told = safe_repr(member, 100)
             raise DecodeRefused(f"{printable(name)} has no member {told}") from None
 
     def find_cache(self, name: str) -> type:

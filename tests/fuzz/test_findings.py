@@ -129,6 +129,37 @@ INPUTS: dict[str, list[Any]] = {
 }
 
 
+def _shared_records(levels: int) -> list[Any]:
+    """Return records each of which holds the next one twice."""
+    made = [
+        Tag(tags.COPY, ["vectors.Point", dict.fromkeys("xy", Tag(tags.AGAIN, n + 1))])
+        for n in range(levels)
+    ]
+    return [Tag(tags.DEFINE, [n, each]) for n, each in enumerate([*made, []])]
+
+
+@pytest.mark.parametrize(
+    "message",
+    [
+        [2, 1, _shared_records(60)],
+        [3, 1, _shared_records(60)],
+        [1, 1, 0, _shared_records(60), []],
+        [6, _shared_records(60)],
+        [_shared_records(60), 1],
+    ],
+    ids=["answer", "error", "call", "goodbye", "kind"],
+)
+def test_a_message_of_the_wrong_shape_is_shown_in_little_time(message: Any) -> None:
+    """What it was refused with had the repr() of records that unfold without end."""
+    side = opened()
+    side.ask("echo", 1)
+
+    with pytest.raises(pb.ProtocolError, match=r"wrong shape|of kind"):
+        side.receive(frame(message))
+
+    side.close()
+
+
 def test_a_snapshot_that_names_its_own_cache_does_not_wait_for_itself() -> None:
     """The state of a cache may hold the cache, which was dropped and named anew."""
     side = opened()

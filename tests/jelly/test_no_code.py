@@ -127,6 +127,7 @@ def wrapped(value: Any) -> dict[str, Any]:
         "deep": [_deep(value)],
         "beside what is refused": [value, Tag(35, "")],
         "beside bulk": [value, Tag(tags.BULK, [1, 1, 0])],
+        "as an enum's member": [Tag(tags.ENUM, ["a.Access", value])],
         "with a nonsensical number": [Tag(tags.DEFINE, [0, value])],
     }
 
@@ -176,6 +177,19 @@ def test_a_cache_that_is_known_is_not_asked_what_it_is(side: Side) -> None:
 
     for again in (SAME_CACHE, Tag(tags.MINE, 5), CACHE, Tag(tags.STREAM, [5])):
         side.broker.receive(frame([1, 2, 0, "take", [again]]))
+
+    assert RAN == []
+
+
+@pytest.mark.parametrize("name", VALUES)
+def test_a_message_of_the_wrong_shape_is_told_without_it(side: Side, name: str) -> None:
+    for message in (
+        [2, 1, [VALUES[name], 1]],
+        [1, 1, 0, VALUES[name], []],
+        [VALUES[name], 1],
+    ):
+        with pytest.raises(pb.ProtocolError):
+            side.broker.receive(frame(message))
 
     assert RAN == []
 
