@@ -33,14 +33,61 @@ def encodable(text: str) -> str:
 
 
 def safe_str(value: object, length: int = MAX_MESSAGE) -> str:
-    """Return ``str(value)`` cut to `length`, or a note that it could not be made."""
+    """Return ``str(value)`` cut to `length`, or a note that it could not be made.
+
+    Of an exception whose arguments unfold to too much, what `safe_repr` shows of them.
+    """
     try:
+        if issubclass(type(value), BaseException) and unfolds(value):
+            return encodable(_shown(tuple(_args(value)), _DEPTH))
         return shorten(encodable(str(value)), length)
     except KeyboardInterrupt:
         raise
     except BaseException as error:
         # SystemExit too: an exception's text must not end the server.
         return f"<{type(value).__name__}: str() raised {type(error).__name__}>"
+
+
+def unfolds(exception: object) -> bool:
+    """Whether the arguments of an exception, written out, are more than is sensible.
+
+    A peer may send a list that holds another one twice, that a third one, and so on: a
+    few hundred bytes of it never end when a method raises ``ValueError(value)``.
+    """
+    waiting: list[Any] = list(_args(exception))
+    for _ in range(_MOST_UNFOLDED):
+        if not waiting:
+            return False
+        value = waiting.pop()
+        kind = type(value)
+        if kind is dict:
+            waiting += islice(value.values(), _MOST_UNFOLDED)
+        elif kind in _BRACKETS:
+            waiting += islice(value, _MOST_UNFOLDED)
+        else:
+            waiting += _field_values(value)
+    return True
+
+
+#: Values that a text may show: ``repr()`` takes some 10 ms for so many.
+_MOST_UNFOLDED = 20_000
+
+
+def _args(exception: Any) -> tuple[Any, ...]:
+    args = BaseException.__dict__["args"].__get__(exception)
+    return args if type(args) is tuple else ()
+
+
+def _field_values(value: object) -> list[Any]:
+    """Return what a dataclass's ``repr()`` shows."""
+    found = []
+    for name in getattr(type(value), "__dataclass_fields__", ()):
+        try:
+            found.append(object.__getattribute__(value, name))
+        except AttributeError:
+            # It was never set, or deleted.
+            continue
+    return found
 
 
 def safe_repr(value: object, length: int = 200) -> str:

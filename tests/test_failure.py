@@ -385,6 +385,29 @@ def test_report_has_type_message_bases_and_args() -> None:
     assert report.details == {}
 
 
+def test_text_of_arguments_that_unfold_without_end_ends() -> None:
+    """A list whose halves are one list, sixty times, in ``ValueError(value)``."""
+    value: list[Any] = []
+    for _ in range(60):
+        value = [value, value]
+    try:
+        try:
+            raise ValueError("first", value)
+        except ValueError as first:
+            raise KeyError("second") from first
+    except KeyError as second:
+        error = second
+
+    assert "KeyError: 'second'" in format_traceback(error)
+    for each in (error, error.__cause__):
+        failure = Failure(each)
+        assert len(report_of(failure.value).message) < 1000
+        assert len(failure.getErrorMessage()) < 1000
+        failure.forget_frames()
+        assert len(failure.getTraceback()) < 5000
+        assert len(repr(failure)) < 500
+
+
 def test_report_of_a_system_error_has_its_fields() -> None:
     report = report_of(FileNotFoundError(2, "No such file", "/a"))
 

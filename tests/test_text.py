@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from dataclasses import dataclass
 from typing import Any
 
 import pytest
@@ -13,6 +14,7 @@ from geopb.text import (
     safe_repr,
     safe_str,
     shorten,
+    unfolds,
 )
 
 
@@ -187,6 +189,37 @@ def test_safe_repr_runs_no_code_of_what_it_shows() -> None:
     shown = safe_repr([error, Text("x"), fake(), {error: error}])
 
     assert shown == "[<Raises>, <Text>, <list>, {<Raises>: <Raises>}]"
+
+
+def doubled(levels: int) -> list[Any]:
+    value: list[Any] = []
+    for _ in range(levels):
+        value = [value, value]
+    return value
+
+
+@dataclass
+class Twice:
+    one: Any
+    other: Any
+
+
+def test_safe_str_of_what_unfolds_without_end_ends() -> None:
+    records: Any = 1
+    for _ in range(60):
+        records = Twice(records, records)
+
+    for value in (doubled(60), records, {"a": doubled(60)}, (doubled(60), 1)):
+        assert unfolds(ValueError(value))
+        assert len(safe_str(ValueError("text", value))) < 1000
+    assert safe_str(ValueError("text", doubled(60))).startswith("('text', [[[")
+
+
+def test_safe_str_of_an_ordinary_exception_is_its_str() -> None:
+    for args in ((), ("x",), (1, [2, {"a": (3,)}]), (list(range(1000)),)):
+        assert not unfolds(ValueError(*args))
+        assert safe_str(ValueError(*args)) == str(ValueError(*args))
+    assert safe_str(KeyError("x")) == "'x'"
 
 
 def test_safe_repr_tells_what_is_left_out() -> None:

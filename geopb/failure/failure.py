@@ -39,9 +39,10 @@ from geopb.failure.report import (
     format_traceback,
     origin_of,
     parent_names,
+    tells_too_much,
     type_name,
 )
-from geopb.text import encodable, safe_str
+from geopb.text import encodable, safe_str, shorten
 
 #: What `Failure.check` matches: a class, or a qualified name.
 TypeOrName = type | str
@@ -173,8 +174,13 @@ class Failure:
         if self._value is None or TRACEBACK.__get__(self._value) is None:
             return
         try:
-            self._trace = traceback.TracebackException.from_exception(
-                self._value, compact=True
+            # It asks for all texts at once, of causes as well.
+            self._trace = (
+                None
+                if tells_too_much(self._value)
+                else traceback.TracebackException.from_exception(
+                    self._value, compact=True
+                )
             )
         except Exception:
             # User code again (see format_traceback): the message is still there.
@@ -182,7 +188,9 @@ class Failure:
         _strip(self._value)
 
     def __repr__(self) -> str:
-        return f"<{type(self).__name__} {self.type}: {safe_str(self.value, 200)}>"
+        # Of a copied one the peer's text: its arguments may unfold without end.
+        text = shorten(self.getErrorMessage(), 200)
+        return f"<{type(self).__name__} {self.type}: {text}>"
 
 
 _NOT_MADE_YET = Exception()

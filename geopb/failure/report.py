@@ -12,7 +12,7 @@ from typing import Any
 
 from geopb.errors import qualified_name
 from geopb.failure.fresh import ORIGIN, OS_ERROR_FIELDS, arguments, attributes
-from geopb.text import MAX_MESSAGE, encodable, safe_str, shorten
+from geopb.text import MAX_MESSAGE, encodable, safe_str, shorten, unfolds
 
 #: Base classes named in one report: real hierarchies have a handful.
 MAX_PARENTS = 64
@@ -63,11 +63,33 @@ def origin_of(exception: BaseException) -> Any:
 def format_traceback(exception: BaseException) -> str:
     """Return the traceback that Python would print, bounded; never raises."""
     try:
-        text = "".join(tracebacks.format_exception(exception))
+        if tells_too_much(exception):
+            # Without its causes: Python's own formatter asks for all their texts.
+            frames = "".join(tracebacks.format_tb(exception.__traceback__))
+            last = f"{type_name(type(exception))}: {safe_str(exception)}\n"
+            text = f"Traceback (most recent call last):\n{frames}{last}"
+        else:
+            text = "".join(tracebacks.format_exception(exception))
     except Exception as error:
         # The formatter calls user code (str(), __notes__, dir() for suggestions).
         text = f"{type_name(type(exception))}: (traceback: {type(error).__name__})\n"
     return shorten(encodable(text), 4 * MAX_MESSAGE)
+
+
+def tells_too_much(exception: BaseException | None) -> bool:
+    """Whether the text of an exception, or of one that led to it, might never end."""
+    waiting, seen = [exception], set[int]()
+    while waiting:
+        each = waiting.pop()
+        if each is None or id(each) in seen:
+            continue
+        seen.add(id(each))
+        if unfolds(each):
+            return True
+        waiting += [each.__cause__, each.__context__]
+        if isinstance(each, BaseExceptionGroup):
+            waiting += each.exceptions
+    return False
 
 
 def type_name(cls: type) -> str:

@@ -160,6 +160,18 @@ def test_a_message_of_the_wrong_shape_is_shown_in_little_time(message: Any) -> N
     side.close()
 
 
+def test_a_failure_whose_arguments_unfold_without_end_is_shown() -> None:
+    side = opened()
+    answer = side.ask("echo", 1)
+    lists = [[Tag(tags.AGAIN, n + 1)] * 2 for n in range(60)]
+    args = [Tag(tags.DEFINE, [n, each]) for n, each in enumerate([*lists, []])]
+
+    side.receive(frame([3, 1, "geopb.Error", "text", ["geopb.Error"], args, {}]))
+
+    assert repr(answer.failure) == "<CopiedFailure geopb.Error: text>"
+    side.close()
+
+
 def test_a_snapshot_that_names_its_own_cache_does_not_wait_for_itself() -> None:
     """The state of a cache may hold the cache, which was dropped and named anew."""
     side = opened()
