@@ -166,6 +166,10 @@ class Exports:
         entry = self._by_id.get(number)
         if entry is None:
             return
+        before = self._answers.pop(question, None)
+        if before is not None:
+            # The peer has asked it twice, which it must not; nothing grows by that.
+            self._noted(before).remove(question)
         if entry.answers is None:
             entry.answers = [question]
         else:
@@ -174,9 +178,11 @@ class Exports:
         if len(self._answers) > _MOST_ANSWERS:
             # The oldest; of its object, too.
             oldest = self._answers.pop(next(iter(self._answers)))
-            answers = self._by_id[oldest].answers
-            if answers:
-                del answers[0]
+            del self._noted(oldest)[0]
+
+    def _noted(self, number: int) -> list[int]:
+        """Return the questions that an object was the answer to, the oldest first."""
+        return self._by_id[number].answers or []
 
     def find_answer(self, question: int) -> int | None:
         """Return the id of the object that was the answer, None if it is not known."""

@@ -26,6 +26,9 @@ class Root(pb.Root):
     def remote_me(self) -> Root:
         return self
 
+    def remote_new(self) -> Root:
+        return Root()
+
     def remote_slow(self) -> Root:
         self.waiting += 1
         self.go.wait()
@@ -115,6 +118,27 @@ def test_a_question_that_is_asked_again_while_it_waits_ends_the_connection(
 
     assert peer.connection.closed.wait(5)
     assert not root.ran
+
+
+def test_a_question_that_is_asked_again_when_it_is_answered_leaves_nothing(
+    peer: Peer, root: Root
+) -> None:
+    """It must not; what is kept of answers stays whole, and does not grow."""
+    exports = peer.connection.broker.exports
+    for name in ["me", "new", "new", "me"] * 5:
+        peer.call(5, name)
+        peer.answers.pop(5, None)
+        peer.read_answer(5)
+    peer.call(6, "run", target=-5)
+    assert peer.read_answer(6)[2] == [1]
+    assert sum(len(each.answers or ()) for each in exports._by_id.values()) == 2
+
+    for number in range(ROOT, ROOT + len(exports)):
+        peer.send(frame([messages.RELEASE, number, exports._by_id[number].count]))
+
+    peer.call(7, "getRootObject", target=0)
+    assert peer.read_answer(7)[0] == messages.ANSWER
+    assert len(exports._answers) == 1
 
 
 @pytest.mark.parametrize(
