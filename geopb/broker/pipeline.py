@@ -46,6 +46,8 @@ class Given:
 
 
 _NOTHING = Given()
+#: Calls, each once, in the order of their coming.
+_Calls = dict[IncomingCall, None]
 
 
 class Names:
@@ -98,12 +100,12 @@ class Pipeline:
         self._readers = readers
         self._waits_for_bulk = waits_for_bulk
         #: Calls by the questions that they wait for, each in the order of their coming.
-        self.waiting: dict[int, list[IncomingCall]] = {}
+        self.waiting: dict[int, _Calls] = {}
         #: The last answers that are no objects: each body stands in the place of its
         #: question, counted round. Made when needed, and never another.
         self.kept: list[bytes] = []
         #: Given, and not told yet to those that wait.
-        self._due: deque[tuple[list[IncomingCall], int, Given]] = deque()
+        self._due: deque[tuple[_Calls, int, Given]] = deque()
         self._giving = False
 
     def __len__(self) -> int:
@@ -115,11 +117,20 @@ class Pipeline:
         """Have a call that has arrived wait; False if all that it names is given."""
         for question in dict.fromkeys(names.questions()):
             if self._host.is_open(question) or self._waits_for_bulk(question):
-                self.waiting.setdefault(question, []).append(call)
+                self.waiting.setdefault(question, {})[call] = None
                 names.missing.add(question)
             else:
                 names.found[question] = self._given(question)
         return bool(names.missing)
+
+    def leave(self, call: IncomingCall) -> None:
+        """Forget a call that does not wait any more: it was stopped."""
+        for question in () if call.names is None else call.names.missing:
+            waiting = self.waiting.get(question)
+            if waiting is not None:
+                waiting.pop(call, None)
+                if not waiting:
+                    del self.waiting[question]
 
     def complete(self, call: IncomingCall, names: Names) -> int | None:
         """Give a call what it has named; return the question that it cannot have.
@@ -206,7 +217,7 @@ class Pipeline:
         finally:
             self._giving = False
 
-    def _tell(self, waiting: list[IncomingCall], question: int, given: Given) -> None:
+    def _tell(self, waiting: _Calls, question: int, given: Given) -> None:
         for call in waiting:
             names = call.names
             # One that was stopped meanwhile does not wait any more.

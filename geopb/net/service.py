@@ -158,6 +158,7 @@ class Service:
 
     def _stop_waiting(self, call: IncomingCall) -> None:
         """Answer a call that was interrupted before it could run."""
+        self._broker.pipeline.leave(call)
         call.waits = False
         self.waiting -= 1
         self.running += 1

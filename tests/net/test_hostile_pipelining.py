@@ -263,6 +263,23 @@ def test_cancelling_what_waits_answers_it_and_those_behind_it(
     assert not root.ran
 
 
+def test_nothing_is_kept_of_calls_that_were_stopped_while_they_waited(
+    peer: Peer, root: Root
+) -> None:
+    peer.call(2, "slow")
+    peer.call(3, "slow")
+    for number in range(10, 60):
+        peer.call(number, "run", named(2), named(3), "x" * 1000)
+        peer.send(frame([messages.CANCEL, number]))
+    peer.call(60, "run", named(3))
+    peer.read_answer(59)
+
+    waiting = peer.connection.broker.pipeline._waiting
+    assert {question: len(calls) for question, calls in waiting.items()} == {3: 1}
+    root.go.set()
+    assert peer.read_answer(60)[2] == [1]
+
+
 def test_a_long_chain_of_calls_that_fail_is_told_in_turn(
     serve: Serve, root: Root
 ) -> None:
