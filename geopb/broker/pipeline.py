@@ -26,7 +26,9 @@ from geopb.wire.codec import DecodeRefused
 #: of one: scalars, most often. It saves such calls a second journey.
 KEPT = 32
 KEPT_BYTES = 256
-#: Bytes of answers that become arguments of one call: as costly to read as a message.
+#: Bytes of answers that are read to be arguments: of one call, and of all together that
+#: wait for the same answer, which each have a value of their own. As costly as one
+#: message, where a thousand small calls could have a large one read a thousand times.
 _MOST_BYTES = 256 * 1024
 
 
@@ -79,8 +81,8 @@ class Pipeline:
 
     # fmt: off
     __slots__ = (
-        "_due", "_exports", "_giving", "_host", "_imports", "_objects", "_readers",
-        "_waits_for_bulk", "kept", "waiting"
+        "_due", "_exports", "_giving", "_host", "_imports", "_left", "_objects",
+        "_readers", "_waits_for_bulk", "kept", "waiting"
     )
     # fmt: on
 
@@ -107,6 +109,8 @@ class Pipeline:
         #: Given, and not told yet to those that wait.
         self._due: deque[tuple[_Calls, int, Given]] = deque()
         self._giving = False
+        #: Bytes of answers that may still be read for those that are told now.
+        self._left = 0
 
     def __len__(self) -> int:
         return len(self.waiting)
@@ -145,13 +149,15 @@ class Pipeline:
                 return names.target
             call.target = target
         values: dict[int, object] = {}
-        size = 0
+        if not self._giving:
+            self._left = _MOST_BYTES
         for slot in names.slots:
             question = slot.question
             if question not in values:
                 given = names.found[question]
-                size += len(given.body)
-                if size > _MOST_BYTES:
+                self._left -= len(given.body)
+                if self._left < 0:
+                    # Nor do those behind it run, which would overtake it.
                     return question
                 try:
                     values[question] = self._value(question, given)
@@ -211,6 +217,7 @@ class Pipeline:
             # Further up this is being done: a call that is not run is answered, too.
             return
         self._giving = True
+        self._left = _MOST_BYTES
         try:
             while self._due:
                 self._tell(*self._due.popleft())

@@ -216,6 +216,24 @@ def test_arguments_cannot_blow_up(peer: Peer, root: Root) -> None:
     assert any(each[:2] == [messages.NOT_RUN, 41] for each in peer.others)
 
 
+def test_one_answer_is_not_read_for_any_number_of_calls(peer: Peer, root: Root) -> None:
+    """Each has a list of its own; the first few of them are made of its bytes."""
+    peer.call(2, "slow")
+    peer.call(3, "large", target=-2)
+    numbers = range(10, 60)
+    for number in numbers:
+        peer.call(number, "run", named(3), number)
+    root.go.set()
+
+    assert lives(peer)
+    read_on(peer)
+    ran = [number for _, number in root.ran]
+    not_run = [each[1] for each in peer.others if each[0] == messages.NOT_RUN]
+    assert ran == list(numbers)[: len(ran)]
+    assert not_run == list(numbers)[len(ran) :]
+    assert 0 < len(ran) < 10
+
+
 def test_a_named_answer_in_a_key_or_set_is_hashed_within_bounds(
     peer: Peer, root: Root
 ) -> None:
