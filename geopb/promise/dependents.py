@@ -6,7 +6,7 @@ and calls that take it as an argument. Called by promises and connections.
 
 from __future__ import annotations
 
-from collections import deque
+from collections import OrderedDict
 from collections.abc import Callable
 from time import monotonic
 from typing import TYPE_CHECKING, Any
@@ -17,6 +17,7 @@ from geopb.failure import Failure, failure_of
 from geopb.jelly.snapshot import snapshot
 from geopb.promise.chain import call_value
 from geopb.promise.deadline import time_left, too_late, until
+from geopb.promise.waiting import Waitable
 from geopb.workers import context_for_later, interrupt_main, worker_pool
 
 if TYPE_CHECKING:
@@ -30,7 +31,8 @@ class Dependents:
 
     def __init__(self, promise: Promise[Any]) -> None:
         self._promise = promise
-        self._calls: deque[Callable[[], object]] = deque()
+        #: By their promises, in their order.
+        self._calls: OrderedDict[Promise[Any], Callable[[], object]] = OrderedDict()
         #: Whether a worker is sending them.
         self._sending = False
         #: The result that the promise follows, to which they can go already.
@@ -72,9 +74,6 @@ class Dependents:
             if timer is not None:
                 # From here on that is for whom the call is sent by.
                 timer.close()
-            if called._ready or called._cancelled:
-                # Not wanted any more: it is not sent.
-                return
             called._waits_for = ()
             on = self._through
             if promise._ready or on is None:
@@ -85,16 +84,9 @@ class Dependents:
                 on = promise._value
             else:
                 promise._passed_on = True
-            try:
-                called.set(context.run(call, on))
-            except BaseException as error:
-                called.settle(None, failure_of(error))
-                if isinstance(error, KeyboardInterrupt):
-                    interrupt_main(error)
-                elif isinstance(error, GreenletExit):
-                    raise
+            _send(called, lambda: context.run(call, on))
 
-        self._calls.append(go_on)
+        self._calls[called] = go_on
         if self._can_send() and not self._sending:
             self.send_soon()
         return called
@@ -120,7 +112,7 @@ class Dependents:
         try:
             while self._calls and self._can_send():
                 # It may wait for room: the flag keeps the order meanwhile.
-                self._calls.popleft()()
+                self._calls.popitem(last=False)[1]()
         finally:
             self._sending = False
             if not self._calls:
@@ -131,8 +123,35 @@ class Dependents:
                 self.send_soon()
 
 
+def _send(called: Promise[Any], call: Callable[[], Any]) -> None:
+    """Send a call that has waited; it may wait for room."""
+    try:
+        answer = call()
+    except BaseException as error:
+        if called.is_unset():
+            called.settle(None, failure_of(error))
+        if isinstance(error, KeyboardInterrupt):
+            interrupt_main(error)
+        elif isinstance(error, GreenletExit):
+            raise
+        return
+    if called.is_unset():
+        called.set(answer)
+    elif isinstance(answer, Waitable):
+        # Cancelled meanwhile.
+        answer._give_up()
+
+
+def leave(called: Promise[Any]) -> None:
+    """Forget a call that waits, if it does: it is not wanted any more."""
+    for promise in called._waits_for:
+        waiting: Dependents | None = getattr(promise, "_dependents", None)
+        if waiting is not None:
+            waiting._calls.pop(called, None)
+
+
 def _expire(called: Promise[Any]) -> None:
     """Fail a call whose time is over while it waits."""
-    if not called._ready:
-        called._waits_for = ()
+    if called.is_unset():
+        leave(called)
         called.settle(None, Failure(too_late()))

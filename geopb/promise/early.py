@@ -64,7 +64,9 @@ class EarlyAnswer(TimedAnswer[T_co]):
 
     def _go_on(self) -> None:
         """Make it again, or fail as what it names; in a worker."""
-        if self._ready:
+        again = self._again
+        if again is None:
+            # It has ended: handlers may still be running.
             return
         for each in self._names:
             if not each.ready():
@@ -73,19 +75,17 @@ class EarlyAnswer(TimedAnswer[T_co]):
             if each.failure is not None:
                 self.settle(None, each.failure)
                 return
-        again = self._again
-        if again is None:
-            return
         try:
             followed = again()
         except BaseException as error:
-            self.settle(None, failure_of(error))
+            if self._again is not None:
+                self.settle(None, failure_of(error))
             if isinstance(error, KeyboardInterrupt):
                 interrupt_main(error)
             elif isinstance(error, GreenletExit):
                 raise
             return
-        if self.ready():
+        if self._again is None:
             # Stopped meanwhile: it waited for room.
             followed._give_up()
             return

@@ -19,7 +19,7 @@ from geopb.errors import Cancelled
 from geopb.failure import Failure, failure_of
 from geopb.jelly.passing import Instead
 from geopb.promise.chain import Handler, Step, run_handlers
-from geopb.promise.dependents import Dependents
+from geopb.promise.dependents import Dependents, leave
 from geopb.promise.following import FOLLOWED, follow
 from geopb.promise.naming import NamedAnswer
 from geopb.promise.pipelining import call_on, stand_in
@@ -192,6 +192,10 @@ class Promise(Waitable, Pending, Generic[T_co]):
         """Return what crosses for it among a call's arguments: for the broker."""
         return stand_in(self, line)
 
+    def is_unset(self) -> bool:
+        """Whether it was neither set nor ended in another way."""
+        return self._value is _UNSET
+
     def is_followed(self) -> bool:
         """Whether something waits for its end: a greenlet, a handler, a call."""
         return bool(self._links or self._handlers or self._dependents is not None)
@@ -234,6 +238,7 @@ class Promise(Waitable, Pending, Generic[T_co]):
         elif self._value is _UNSET:
             self._value = None
             self._cancelled = True
+            leave(self)
             self._end(None, cancelled())
 
     # -- settling --------------------------------------------------------------------

@@ -15,7 +15,15 @@ import geopb as pb
 from geopb.broker import exports
 from geopb.testing import Pair, connected_pair, settle
 from tests.net.roots import root_of
-from tests.support import assert_released, collect, eventually, server_connection, turns
+from tests.support import (
+    assert_released,
+    client_connection,
+    collect,
+    collected,
+    eventually,
+    server_connection,
+    turns,
+)
 
 
 class Two(pb.Referenceable):
@@ -756,6 +764,67 @@ def test_the_deadline_of_a_call_that_waits_here_ends_it(
 
     with pytest.raises(pb.DeadlineExceeded):
         called.get(timeout=5)
+
+
+@pytest.mark.parametrize("end", ["deadline", "cancel"])
+def test_a_call_that_ended_while_it_waited_here_is_not_sent(
+    joined: Pair, root: Root, remote: Any, end: str
+) -> None:
+    """Not while its handlers run either, which may block; nor does it end twice."""
+    waits: Any = pb.Promise()
+    go = Event()
+    with pb.deadline(0.02):
+        called = waits.callRemote("echo", 1)
+    called.addErrback(lambda failure: (go.wait(), failure.type)[1])
+    if end == "cancel":
+        called.cancel()
+    gevent.sleep(0.04)
+
+    waits.set(remote)
+    assert remote.callRemote("getTwo").get(timeout=5)
+    assert not called.ready()
+    go.set()
+
+    kind = "DeadlineExceeded" if end == "deadline" else "Cancelled"
+    assert called.get(timeout=5) == f"geopb.{kind}"
+    assert root.log == ["getTwo"]
+
+
+def test_nothing_is_kept_of_calls_that_ended_while_they_waited_here() -> None:
+    waits: Any = pb.Promise()
+    values = [Two([]), Two([])]
+    called = [waits.callRemote("echo", values[0])]
+    with pb.deadline(0.01):
+        called.append(waits.callRemote("echo", values[1]))
+    kept = list(map(weakref.ref, values))
+    del values
+
+    called[0].cancel()
+    called[1].wait(timeout=5)
+    assert isinstance(called[1].exception, pb.DeadlineExceeded)
+
+    assert all(collected(each) for each in kept)
+
+
+def test_a_call_that_is_cancelled_while_it_waits_for_room_never_runs(
+    root: Root,
+) -> None:
+    with connected_pair(root, server_options={"max_pending_calls": 1}) as pair:
+        remote: Any = root_of(pair.client)
+        waits: Any = pb.Promise()
+        called = waits.callRemote("echo", 1)
+        slow = remote.callRemote("slow")
+        waits.set(remote)
+        eventually(lambda: client_connection(pair.client)._gate.waited_for)
+
+        called.cancel()
+        root.go.set()
+
+        slow.get(timeout=5)
+        with pytest.raises(pb.Cancelled):
+            called.get(timeout=5)
+        assert remote.callRemote("getTwo").get(timeout=5)
+        assert root.log == ["getTwo"]
 
 
 # -- the end of a connection -------------------------------------------------------
