@@ -110,6 +110,10 @@ class _Call:
         except DeadlineExceeded as error:
             return failed_result(error)
         early: EarlyAnswer[Any] = EarlyAnswer(caller.hub)
+        if on is not None and on.failure is not None:
+            # While this one waited for room.
+            early.settle(None, on.failure)
+            return early
         left = None if seconds is None else seconds - (monotonic() - begun)
         early.question, met = caller.call_early(
             self._target if on is None else -on.question,

@@ -66,7 +66,7 @@ class Answer(Promise[T_co]):
         """Call a method of what this will be: see `Promise.callRemote`."""
         caller, named = self.caller, self._named
         if caller is not None and self._handlers is None and self._dependents is None:
-            behind = named is not None and named.unanswered > 0
+            behind = named is not None and bool(named.unanswered)
             if self._can_be_named() or (behind and self._failure is None):
                 # Though it is there: what has named it before is to start before.
                 self._check_thread()

@@ -41,7 +41,7 @@ class EarlyAnswer(TimedAnswer[T_co]):
         self._names = tuple(names)
         self._again = again
         for each in self._names:
-            each.unanswered += 1
+            each.unanswered[self] = None
 
     @property
     def genuine(self) -> tuple[type[Exception], ...]:
@@ -99,18 +99,32 @@ class EarlyAnswer(TimedAnswer[T_co]):
             super()._cancel()
 
     def _expired(self) -> None:
+        self._stop(Failure(too_late()), late=True)
+
+    def fail_as(self, failure: Failure) -> None:
+        """Fail, as what it names has failed on this side."""
+        if self._again is not None:
+            self._stop(failure, late=False)
+
+    def _stop(self, failure: Failure, *, late: bool) -> None:
         if self._put_off or self._followed is not None:
             followed = self._followed
             self._followed = None
-            self.settle(None, Failure(too_late()))
+            self.settle(None, failure)
             if followed is not None:
                 followed[0].unlink(followed[1])
                 followed[0]._give_up()
-        else:
-            super()._expired()
+        elif self._abandon(late=late):
+            self.settle(None, failure)
 
     def settle(self, value: object, failure: Failure | None = None) -> None:
         """End, and no longer keep what it named."""
+        if failure is None:
+            # It was run with an answer that could not be used here.
+            for each in self._names:
+                if each.failure is not None:
+                    value, failure = None, each.failure
+                    break
         self._let_go()
         super().settle(value, failure)
 
@@ -122,4 +136,4 @@ class EarlyAnswer(TimedAnswer[T_co]):
         names, self._names = self._names, ()
         self._again = None
         for each in names:
-            each.unanswered -= 1
+            each.unanswered.pop(self, None)

@@ -9,12 +9,12 @@ from __future__ import annotations
 
 from collections import deque
 from collections.abc import Callable
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, Protocol
 
 from gevent import GreenletExit
 
 from geopb.broker.pending import Named, ResultFailed, check_line
-from geopb.failure import Failure
+from geopb.failure import CopiedFailure, Failure
 from geopb.jelly.passing import Instead
 from geopb.workers import worker_pool
 
@@ -22,12 +22,19 @@ if TYPE_CHECKING:
     from geopb.promise.promise import Promise
 
 
+class Namer(Protocol):
+    """The promise of a call that names answers."""
+
+    def fail_as(self, failure: Failure) -> None:
+        """Fail, as what it names has failed on this side."""
+
+
 class NamedAnswer(Named):
     """The answer to one question, as calls name it.
 
     Attributes:
         question: Its id.
-        unanswered: How many calls have named it and have no result yet. While there are
+        unanswered: Calls that have named it and have no result yet. While there are
             any, further ones name it too: so they cannot overtake those.
         value: What it is.
         failure: What it is instead.
@@ -46,7 +53,7 @@ class NamedAnswer(Named):
     def __init__(self, question: int, line: object) -> None:
         self.question = question
         self._line = line
-        self.unanswered = 0
+        self.unanswered: dict[Namer, None] = {}
         self._ready = False
         self.value: Any = None
         self.failure: Failure | None = None
@@ -74,8 +81,16 @@ class NamedAnswer(Named):
         if failure is not None and self.unanswered:
             # It goes on to those that named it.
             promise._looked = failure
+            if not isinstance(failure, CopiedFailure):
+                # The peer need not know that it failed, or may go on for long.
+                worker_pool().submit(NamedAnswer._fail_those, self)
         if self._waiting:
             worker_pool().submit(NamedAnswer._go_on, self)
+
+    def _fail_those(self) -> None:
+        if self.failure is not None:
+            for each in list(self.unanswered):
+                each.fail_as(self.failure)
 
     def when_ready(self, again: Callable[[], object]) -> None:
         """Have ``again()`` called in a worker when it is there, one after the other."""

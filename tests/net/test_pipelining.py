@@ -65,6 +65,12 @@ class Root(pb.Root):
         self.go.wait()
         return self.two if what is None else what
 
+    def remote_shielded(self) -> Two:
+        self.waiting.append(None)
+        with pb.shielded():
+            self.go.wait()
+        return self.two
+
     def remote_echo(self, value: Any, **more: Any) -> Any:
         self.log.append("echo")
         return (value, more) if more else value
@@ -709,6 +715,51 @@ def test_cancelling_what_is_awaited_cancels_what_depends_on_it(
     assert root.log == []
 
 
+@pytest.mark.parametrize("end", ["cancel", "deadline"])
+def test_what_depends_on_a_call_that_goes_on_at_the_peer_fails_with_its_promise(
+    joined: Pair, root: Root, remote: Any, end: str
+) -> None:
+    """The promise has failed here, whatever the shielded method answers."""
+    timed = remote.options(timeout=0.05 if end == "deadline" else 5)
+    two = timed.callRemote("shielded")
+    called = two.callRemote("me")
+    further = called.callRemote("three", 1)
+    passed = remote.callRemote("echo", two)
+    eventually(lambda: root.waiting)
+
+    if end == "cancel":
+        two.cancel()
+
+    kind = pb.DeadlineExceeded if end == "deadline" else pb.Cancelled
+    for each in (two, called, further, passed):
+        with pytest.raises(kind):
+            each.get(timeout=5)
+    eventually(lambda: not joined.server_connection.service.waiting)
+    root.go.set()
+    assert remote.callRemote("echo", 5).get(timeout=5) == 5
+    eventually(lambda: not joined.server_connection.service.asked)
+    assert root.log == ["echo"]
+
+
+def test_what_depends_on_an_answer_that_cannot_be_used_fails_with_it(
+    root: Root,
+) -> None:
+    """Here, where more references came than this side takes."""
+    with connected_pair(root, client_options={"max_references": 2}) as pair:
+        few: Any = root_of(pair.client)
+        kept = few.callRemote("getTwo").get(timeout=5)
+        # The server would send no more than it was told.
+        pair.server_connection.broker._objects._max_exports = 10
+
+        two = few.callRemote("new")
+        called = two.callRemote("three", 1)
+
+        for each in (two, called):
+            with pytest.raises(pb.LimitExceeded):
+                each.get(timeout=5)
+        del kept
+
+
 def test_a_cancelled_call_that_waits_at_the_peer_never_runs(
     joined: Pair, root: Root, remote: Any
 ) -> None:
@@ -723,6 +774,7 @@ def test_a_cancelled_call_that_waits_at_the_peer_never_runs(
         called.get(timeout=5)
     with pytest.raises(pb.Cancelled):
         behind.get(timeout=5)
+    eventually(lambda: not joined.server_connection.service.waiting)
     root.go.set()
     assert two.callRemote("three", 2).get(timeout=5) == 6
     assert root.log == [2]
