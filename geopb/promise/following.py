@@ -49,7 +49,7 @@ def follow(promise: Promise[Any], other: Any) -> None:
         # Calls need not wait for the end.
         source: Any = other
         promise._source = source
-        if promise._dependents is not None:
+        if promise._dependents is not None and not promise.holds_calls():
             promise._dependents.send_through(source)
 
 

@@ -34,7 +34,7 @@ def call_on(
     """
     called._is_result = True
     if promise._handlers is None and promise._dependents is None:
-        if promise._source is not None:
+        if promise._source is not None and not promise.holds_calls():
             promise._passed_on = True
             return promise._source.callRemote(method, *args, **kwargs)
         if promise._ready and promise._failure is None:

@@ -200,6 +200,10 @@ class Promise(Waitable, Pending, Generic[T_co]):
         """Whether something waits for its end: a greenlet, a handler, a call."""
         return bool(self._links or self._handlers or self._dependents is not None)
 
+    def holds_calls(self) -> bool:
+        """Whether calls wait for its own end, which others are not to overtake."""
+        return self._named is not None and bool(self._named.unanswered)
+
     # -- cancelling ------------------------------------------------------------------
 
     def cancel(self) -> None:

@@ -39,6 +39,9 @@ class Two(pb.Referenceable):
     def remote_me(self) -> Two:
         return self
 
+    def remote_take(self, data: bytes) -> None:
+        self.log.append(data[:1])
+
     def remote_hold(self, what: Any, release: Any) -> Any:
         self.log.append(what)
         return release.callRemote("wait", what)
@@ -71,9 +74,16 @@ class Root(pb.Root):
             self.go.wait()
         return self.two
 
+    def remote_me(self) -> Root:
+        return self
+
     def remote_echo(self, value: Any, **more: Any) -> Any:
         self.log.append("echo")
         return (value, more) if more else value
+
+    def remote_wait_for(self, value: Any) -> Two:
+        self.go.wait()
+        return self.two
 
     def remote_values(self) -> list[Any]:
         return self.values
@@ -392,6 +402,27 @@ def test_a_call_with_bulk_on_a_promise_keeps_its_place(
 
 
 # -- values ------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize("waits_here", [False, True])
+def test_calls_on_one_promise_keep_their_order_though_it_is_made_again(
+    joined: Pair, root: Root, remote: Any, waits_here: bool
+) -> None:
+    note = remote.callRemote("echo", Note("n"))
+    # Not run before the copy is here; nor is what was called on it.
+    two: Any = remote.callRemote("wait_for", note)
+    called = [two.callRemote("take", b"1")]
+    eventually(lambda: two._followed)
+
+    second = remote.callRemote("me").addCallback(lambda _: b"2")
+    called.append(two.callRemote("take", second if waits_here else b"2"))
+    called.append(two.callRemote("take", b"3"))
+    second.get(timeout=5)
+    root.go.set()
+
+    for each in called:
+        each.get(timeout=5)
+    assert root.log == ["echo", b"1", b"2", b"3"]
 
 
 @pytest.mark.parametrize("there", [False, True], ids=["waiting", "there"])
