@@ -154,7 +154,8 @@ class Caller:
     ) -> None:
         """Send a call that is not answered."""
         seconds = time_left(timeout)
-        nested = self.enter(seconds, args, kwargs)
+        early = self.draining and holds_pending((args, kwargs))
+        nested = self.enter(seconds, args, kwargs, early=early)
         options = call_options(nested=nested, timeout=seconds)
         try:
             self._broker.call_only(target, name, args, kwargs, options)

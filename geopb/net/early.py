@@ -150,7 +150,7 @@ class _Call:
         def call(_: object) -> Promise[Any]:
             # It holds the reference until then.
             number = target if held is None else held._entry.number
-            return caller.call(number, name, args, kwargs)
+            return call_with_promises(caller, number, name, args, kwargs, None)
 
         return call
 

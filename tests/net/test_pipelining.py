@@ -968,6 +968,28 @@ def test_calls_on_pending_answers_are_let_in_while_the_server_drains(
     assert (called.get(timeout=5), passed.get(timeout=5)) == (15, True)
 
 
+def test_only_what_is_pending_has_calls_let_in_while_the_server_drains(
+    joined: Pair, root: Root, remote: Any
+) -> None:
+    there = remote.callRemote("getTwo")
+    there.get(timeout=5)
+    two = remote.callRemote("slow")
+    chained = remote.callRemote("slow").addCallback(lambda two: two)
+    waits = remote.callRemote("is_two", chained)
+    eventually(lambda: len(root.waiting) == 2)
+    joined.server_connection.drain()
+    eventually(lambda: joined.client.draining)
+
+    for call in (remote.callRemote, remote.callRemoteOnly):
+        with pytest.raises(pb.Draining):
+            call("echo", [there])
+    remote.callRemoteOnly("echo", two)
+    root.go.set()
+
+    assert waits.get(timeout=5) is True
+    eventually(lambda: root.log == ["getTwo", "echo"])
+
+
 def test_a_call_that_has_to_be_made_again_is_let_in_while_the_server_drains(
     joined: Pair, root: Root, remote: Any
 ) -> None:
