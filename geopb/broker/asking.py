@@ -13,7 +13,14 @@ from typing import Any
 
 from geopb.broker.calls import Answerable, Ignored, Questions, Repeatable
 from geopb.broker.host import Host
-from geopb.broker.pending import GoesLater, NotYet, Pending, PromiseMet, ResultFailed
+from geopb.broker.pending import (
+    GoesLater,
+    Named,
+    NotYet,
+    Pending,
+    PromiseMet,
+    ResultFailed,
+)
 from geopb.broker.post import Post
 from geopb.errors import LimitExceeded, ProtocolError
 from geopb.failure import CopiedFailure, Failure, failure_of, raised_failure
@@ -110,7 +117,8 @@ class Asking:
             Its question, and the promises that stood in it with what stood for them.
 
         Raises:
-            NotYet: It has to wait for another. Nothing was sent.
+            NotYet: It has to wait for another: that cannot be named, or the call brings
+                a stream or a cache, which cannot be sent twice. Nothing was sent.
             GoesLater: It cannot go before the answer that it is made on. Likewise.
         """
         questions = self.questions
@@ -123,9 +131,13 @@ class Asking:
         try:
             told = kwargs if kwargs or tail else None
             packed = self._post.pack(head, args, told, tail, packing=packing)
-            if packed.bulk and target < 0:
+            awaited = [each for each, name in met if isinstance(name, Named)]
+            if target < 0 and (packed.bulk or packing.begun):
                 self._post.undo(packing)
                 raise GoesLater
+            if packing.begun and awaited:
+                self._post.undo(packing)
+                raise NotYet(awaited[0])
             self._post.send_packed(packed, packing)
         except (NotYet, GoesLater):
             questions.pop(number, None)

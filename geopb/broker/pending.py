@@ -81,8 +81,8 @@ class ResultFailed(Exception):
 class GoesLater(Exception):
     """A call on an answer can be sent only when that is there; nothing was sent.
 
-    It brings bulk, and so would not start in its turn; or it passes a limit of before
-    the hello.
+    It brings bulk, and so would not start in its turn; or a stream or a cache, and so
+    could not be sent again; or it passes a limit of before the hello.
     """
 
 

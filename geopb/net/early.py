@@ -22,7 +22,7 @@ from geopb.promise.combine import failed_result, result, succeed
 from geopb.promise.deadline import time_left, until
 from geopb.promise.early import EarlyAnswer
 from geopb.promise.naming import NamedAnswer
-from geopb.promise.pipelining import call_on, dependents
+from geopb.promise.pipelining import call_on, dependents, last_source
 from geopb.promise.promise import Promise
 from geopb.wire.messages import call_options
 from geopb.workers import context_for_later
@@ -62,7 +62,7 @@ def call_with_promises(
         return call.send(timeout)
     except NotYet as waits:
         pending: Any = waits.pending
-        return dependents(pending).add(result(), call.later(), timeout)
+        return dependents(last_source(pending)).add(result(), call.later(), timeout)
 
 
 class _Call:

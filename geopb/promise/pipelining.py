@@ -49,6 +49,16 @@ def dependents(promise: Promise[Any]) -> Dependents:
     return promise._dependents
 
 
+def last_source(promise: Promise[Any]) -> Promise[Any]:
+    """Return the result that a promise follows to its end, itself if it follows none.
+
+    What cannot be sent before that is there waits for that one.
+    """
+    while not promise._ready and promise._handlers is None and promise._source:
+        promise = promise._source
+    return promise
+
+
 def _call_now(
     value: Any, called: Promise[Any], method: Any, args: Any, kwargs: Any
 ) -> Promise[Any]:

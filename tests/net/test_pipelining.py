@@ -47,6 +47,21 @@ class Two(pb.Referenceable):
         return release.callRemote("wait", what)
 
 
+class Board(pb.Cacheable):
+    def getStateToCacheAndObserveFor(self, perspective: Any, observer: Any) -> Any:
+        return {"text": "t"}
+
+    def stoppedObserving(self, perspective: Any, observer: Any) -> None:
+        pass
+
+
+class BoardCache(pb.RemoteCache):
+    text: str
+
+
+pb.setUnjellyableForClass(Board, BoardCache)
+
+
 class Root(pb.Root):
     def __init__(self) -> None:
         self.log: list[Any] = []
@@ -80,6 +95,12 @@ class Root(pb.Root):
     def remote_echo(self, value: Any, **more: Any) -> Any:
         self.log.append("echo")
         return (value, more) if more else value
+
+    def remote_consume(self, items: Any, *more: Any) -> list[Any]:
+        return list(items)
+
+    def remote_text_of(self, boards: list[Any], *more: Any) -> Any:
+        return boards[0].text
 
     def remote_wait_for(self, value: Any) -> Two:
         self.go.wait()
@@ -473,6 +494,35 @@ def test_a_copy_is_passed_when_it_is_there(joined: Pair, remote: Any) -> None:
     passed = remote.callRemote("echo", note)
 
     assert passed.get(timeout=5).text == "n"
+
+
+@pytest.mark.parametrize("what", ["copy", "object"])
+@pytest.mark.parametrize("on", ["root", "promise", "by hand"])
+def test_streams_and_caches_cross_beside_promises(
+    joined: Pair, root: Root, remote: Any, what: str, on: str
+) -> None:
+    """They can be sent once: the call waits here for what it names."""
+
+    def promised() -> Any:
+        return remote.callRemote("echo", Note("n")) if what == "copy" else target()
+
+    def target() -> Any:
+        return remote.callRemote("me")
+
+    waits: Any = pb.Promise()
+    board = Board()
+    on_whom = {"root": remote, "promise": target(), "by hand": waits}[on]
+    given = [promised() for _ in range(2)]
+    if on == "by hand":
+        # These follow others, and can be named before they are there.
+        given = [waits.callRemote("echo", each) for each in given]
+
+    consumed = on_whom.callRemote("consume", (each for each in [1, 2]), given[0])
+    read = on_whom.callRemote("text_of", [board], given[1])
+    waits.set(remote)
+
+    assert consumed.get(timeout=5) == [1, 2]
+    assert read.get(timeout=5) == "t"
 
 
 def test_an_object_of_the_callers_comes_home(joined: Pair, remote: Any) -> None:
