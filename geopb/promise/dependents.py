@@ -101,7 +101,10 @@ class Dependents:
         worker_pool().submit(Dependents._send, self)
 
     def _can_send(self) -> bool:
-        return self._promise._ready or self._through is not None
+        promise = self._promise
+        # What handlers that were added meanwhile make of it is waited for.
+        through = self._through is not None and promise._handlers is None
+        return promise._ready or through
 
     def _send(self) -> None:
         """Send the calls that waited, in their order."""

@@ -15,6 +15,8 @@ from gevent import getcurrent
 from gevent.event import AsyncResult, Event
 
 import geopb as pb
+from geopb.promise.combine import result
+from geopb.promise.pipelining import dependents
 from tests.support import collected, eventually, in_thread, turns
 
 
@@ -1047,3 +1049,22 @@ def test_a_chain_of_promises_is_set_in_linear_time() -> None:
     assert process_time() - begun < 2
     first.set(7)
     assert last.get(timeout=20) == 7
+
+
+def test_a_call_behind_a_handler_waits_for_it_though_others_have_gone_on() -> None:
+    """The first is on its way to what the promise follows; the handler came later."""
+    promise, source = result(), result()
+    go, ran = Event(), list[Any]()
+    waiting = dependents(promise)
+    waiting.add(result(), lambda _: go.wait(timeout=5))
+    promise.set(source)
+    turns()
+
+    promise.addCallback(lambda value: value + 1)
+    waiting.add(result(), ran.append)
+    go.set()
+    turns()
+    assert ran == []
+
+    source.set(1)
+    eventually(lambda: ran == [2])
