@@ -17,6 +17,7 @@ from gevent import get_hub
 from geopb.broker.pending import Named, Pending
 from geopb.errors import Cancelled
 from geopb.failure import Failure, failure_of
+from geopb.flavors.referenceable import method_name
 from geopb.jelly.passing import Instead
 from geopb.promise.chain import Handler, Step, run_handlers
 from geopb.promise.dependents import Dependents, leave
@@ -186,6 +187,7 @@ class Promise(Waitable, Pending, Generic[T_co]):
         `RemoteReference.callRemote` does.
         """
         self._check_thread()
+        method_name(method)
         return call_on(self, Promise(), method, args, kwargs)
 
     def stand_in(self, line: object) -> Named | Instead:

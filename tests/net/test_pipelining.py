@@ -656,11 +656,18 @@ def test_a_typo_on_a_promise_says_which_class_has_no_such_method(
         called.get(timeout=5)
 
 
+@pytest.mark.parametrize("kind", ["pending", "there", "chained", "by hand"])
 def test_a_name_of_a_wrong_kind_is_a_type_error_at_once(
-    joined: Pair, remote: Any
+    joined: Pair, remote: Any, kind: str
 ) -> None:
+    two: Any = pb.Promise() if kind == "by hand" else remote.callRemote("getTwo")
+    if kind == "there":
+        two.get(timeout=5)
+    elif kind == "chained":
+        two.addCallback(lambda two: two)
+
     with pytest.raises(TypeError, match="method name"):
-        remote.callRemote("getTwo").callRemote(5)
+        two.callRemote(5)
 
 
 def test_an_argument_that_may_not_cross_fails_that_call_alone(

@@ -826,13 +826,13 @@ def test_call_on_a_finished_promise_goes_out() -> None:
 def test_calls_on_a_promise_go_out_in_order() -> None:
     target = FakeReference()
     promise: pb.Promise[Any] = pb.Promise()
-    before = [promise.callRemote(number) for number in range(20)]
+    before = [promise.callRemote(str(number)) for number in range(20)]
     promise.set(target)
-    after = [promise.callRemote(number) for number in range(20, 40)]
+    after = [promise.callRemote(str(number)) for number in range(20, 40)]
 
     pb.gather([*before, *after]).get(timeout=5)
 
-    assert [call[0] for call in target.calls] == list(range(40))
+    assert [int(call[0]) for call in target.calls] == list(range(40))
 
 
 def test_calls_on_a_promise_go_out_after_its_handlers() -> None:
