@@ -110,8 +110,8 @@ class Service:
         if call.question is not None:
             limit = self._limit * _NESTED_SHARE if nested else self._limit
             if self.asked >= limit:
-                if names is not None and not nested:
-                    # Before the hello its caller could not know; it can make it again.
+                if names is not None:
+                    # Made again when what it names has ended, it may find room.
                     self._broker.check_unread()
                     self._broker.not_run(call, names.questions()[0])
                     return

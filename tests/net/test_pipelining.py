@@ -316,6 +316,26 @@ def test_a_peer_that_takes_one_call_at_a_time_runs_them_all_in_their_order(
         assert root.log == ["getTwo", *range(20)]
 
 
+class Deeper(pb.Root):
+    """Calls its caller, through a promise, so many levels deep."""
+
+    def remote_me(self) -> Deeper:
+        return self
+
+    def remote_deeper(self, other: Any, levels: int) -> Any:
+        if not levels:
+            return "bottom"
+        return other.callRemote("me").callRemote("deeper", self, levels - 1)
+
+
+def test_nested_calls_that_name_answers_go_as_deep_as_those_that_do_not() -> None:
+    """The waiting call takes a place that the awaited one gives back: no more."""
+    with connected_pair(Deeper(), max_pending_calls=1) as pair:
+        remote: Any = root_of(pair.client)
+
+        assert remote.callRemote("deeper", Deeper(), 3).get(timeout=5) == "bottom"
+
+
 def test_a_call_too_large_for_before_the_hello_waits_for_it(root: Root) -> None:
     text = "x" * 20_000
     with connected_pair(
