@@ -7,6 +7,7 @@ used twice. Called by the broker alone.
 
 from __future__ import annotations
 
+from collections import OrderedDict
 from collections.abc import Callable, Hashable, Iterable
 from typing import Any, Protocol
 
@@ -60,7 +61,7 @@ class Exports:
         self._next = 1
         self._lobby = lobby
         #: The ids of the objects that were answers, by question.
-        self._answers: dict[int, int] = {}
+        self._answers: OrderedDict[int, int] = OrderedDict()
         #: How many of them are streams.
         self.streams = 0
 
@@ -177,7 +178,7 @@ class Exports:
         self._answers[question] = number
         if len(self._answers) > _MOST_ANSWERS:
             # The oldest; of its object, too.
-            oldest = self._answers.pop(next(iter(self._answers)))
+            _, oldest = self._answers.popitem(last=False)
             del self._noted(oldest)[0]
 
     def _noted(self, number: int) -> list[int]:
