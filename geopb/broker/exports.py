@@ -62,7 +62,7 @@ class Exports:
         self._lobby = lobby
         #: The ids of the objects that were answers, by question.
         self._answers: OrderedDict[int, int] = OrderedDict()
-        #: How many of them are streams.
+        #: How many exports are streams.
         self.streams = 0
 
     def __len__(self) -> int:

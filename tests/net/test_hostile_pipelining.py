@@ -292,7 +292,7 @@ def test_nothing_is_kept_of_calls_that_were_stopped_while_they_waited(
     peer.call(60, "run", named(3))
     peer.read_answer(59)
 
-    waiting = peer.connection.broker.pipeline._waiting
+    waiting = peer.connection.broker.pipeline.waiting
     assert {question: len(calls) for question, calls in waiting.items()} == {3: 1}
     root.go.set()
     assert peer.read_answer(60)[2] == [1]
