@@ -27,6 +27,8 @@ _MANY_BYTES = 4096
 #: The peer is told what bulk was taken each time that it is so much. It may wait when
 #: twice as much is not told; each telling costs both sides some 50 us.
 TOLD_EACH_BYTES = 256 * 1024
+#: Arguments of an exception that are tried one by one, where they cannot all cross.
+_MOST_ARGUMENTS = 100
 #: Ids in one release message: some 12 KiB at the most, below every peer's limit.
 _RELEASES_EACH = 700
 
@@ -164,7 +166,15 @@ class Post:
         head = [messages.ERROR, question, report.type, report.message, parents]
         tail: list[object] = [report.traceback, report.details]
         try:
-            args = self._crossing(report.args)
+            # All at once, where all can cross: there may be many.
+            self.send_values(head, report.args, report.attributes, tail)
+        except Exception:
+            self._send_crossing(head, report, tail)
+
+    def _send_crossing(self, head: list[Any], report: Report, tail: list[Any]) -> None:
+        """Answer a question with what can cross of an exception."""
+        try:
+            args = self._crossing(report.args[:_MOST_ARGUMENTS])
             if report.args and not args:
                 # An exception shows its arguments: the text stands for them.
                 args = [report.message]
@@ -177,9 +187,10 @@ class Post:
         except Exception:
             # Together they pass a limit, or a detail cannot cross: the type and the
             # message, cut to what every peer takes, always arrive.
-            name, *bases = [encodable(text)[:150] for text in (report.type, *parents)]
+            names = (report.type, *report.parents)
+            name, *bases = [encodable(text)[:150] for text in names]
             text = shorten(encodable(report.message), 1000)
-            self.send([messages.ERROR, question, name, text, bases[:8], [text], {}])
+            self.send([*head[:2], name, text, bases[:8], [text], {}])
 
     def _crossing(self, args: tuple[object, ...]) -> list[object]:
         """Return those of an exception's arguments that can cross."""

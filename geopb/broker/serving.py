@@ -61,7 +61,7 @@ def _names(call: IncomingCall, number: int) -> bool:
         raise ProtocolError("a call that names an answer and wants none")
     names = call.names = Names(-number if number < 0 else None, slots)
     for question in names.questions():
-        if not 0 < question < call.question:
+        if not (0 < question < call.question or _is_here(call, question)):
             # Also what would make calls wait for one another.
             abandon(call.unfinished)
             error = InsecureJelly(
@@ -70,6 +70,20 @@ def _names(call: IncomingCall, number: int) -> bool:
             call.broker.refuse(call.question, error)
             return False
     return True
+
+
+def _is_here(call: IncomingCall, question: int) -> bool:
+    """Whether a question was asked before a call, though its number is not below.
+
+    A hook may ask it while the call is packed, whose number is allotted already. It
+    came first all the same: so they cannot wait for one another.
+    """
+    broker = call.broker
+    if question == call.question:
+        return False
+    return broker.host.is_open(question) or (
+        broker.exports.find_answer(question) is not None
+    )
 
 
 def pin(exports: Exports, message: list[Any]) -> int | None:

@@ -153,6 +153,7 @@ class Caller:
         timeout: float | None = None,
     ) -> None:
         """Send a call that is not answered."""
+        begun = monotonic()
         seconds = time_left(timeout)
         early = self.draining and holds_pending((args, kwargs))
         nested = self.enter(seconds, args, kwargs, early=early)
@@ -161,7 +162,8 @@ class Caller:
             self._broker.call_only(target, name, args, kwargs, options)
         except PromiseMet:
             # With a question, under which it can be made again; nobody waits for that.
-            asked = call_with_promises(self, target, name, args, kwargs, timeout)
+            left = None if timeout is None else timeout - (monotonic() - begun)
+            asked = call_with_promises(self, target, name, args, kwargs, left)
             if asked.failed():
                 asked.get()
             asked.rawlink(outcome)

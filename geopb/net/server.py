@@ -208,14 +208,14 @@ class PBServer:
         own = served_here()
         if own is not None:
             service, call = own
-            service.add_stopper(call)
+            service.quiet.add_stopper(call)
         waited_for = []
         for connection in self.connections:
             connection.drain()
             closing = gevent.spawn(_close, connection, until)
             self._closing.add(closing)
             closing.rawlink(self._closing.discard)
-            if own is None or not connection.service.stoppers:
+            if own is None or not connection.service.quiet.stoppers:
                 waited_for.append(closing)
             else:
                 waited_for.append(gevent.spawn(_wait_until_quiet, connection, until))
@@ -267,14 +267,14 @@ def _close(connection: Connection, until: float | None) -> None:
     """Close a connection when its calls are done, or `until` has passed."""
     _wait_until_quiet(connection, until)
     # Those that stop the server are answered in any case, if their client reads.
-    connection.service.wait_until_no_stopper(_FLUSH)
+    connection.service.quiet.wait_until_no_stopper(_FLUSH)
     left = _FLUSH if until is None else max(_LEAST_FLUSH, until - monotonic())
     connection.close("the server is stopping", min(left, _FLUSH))
 
 
 def _wait_until_quiet(connection: Connection, until: float | None) -> None:
     left = None if until is None else max(0.0, until - monotonic())
-    connection.service.wait_until_quiet(left)
+    connection.service.quiet.wait_until_quiet(left)
 
 
 def _peer_text(sock: socket.socket, address: Any) -> str:

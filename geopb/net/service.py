@@ -10,13 +10,12 @@ import logging
 import traceback
 from collections import deque
 from collections.abc import Callable
-from collections.abc import Set as AbstractSet
 from contextvars import Context
 from types import NoneType
 from typing import Any
 
 from gevent import Greenlet, getcurrent
-from gevent.event import AsyncResult, Event
+from gevent.event import AsyncResult
 
 from geopb.broker.broker import Broker
 from geopb.broker.calls import IncomingCall
@@ -30,6 +29,7 @@ from geopb.net.gate import Gate
 from geopb.net.next_calls import NextCalls
 from geopb.net.options import Options
 from geopb.net.producer import Producer
+from geopb.net.quiet import Quiet
 from geopb.net.running import Running, serving_greenlets
 from geopb.net.share import Share
 from geopb.net.updates import Updates
@@ -56,8 +56,8 @@ class Service:
     # fmt: off
     __slots__ = (
         "_broker", "_calls", "_gate", "_held", "_limit", "_next", "_options",
-        "_pool", "_waiting", "asked", "is_open", "refuses", "running", "stoppers",
-        "streams", "updates", "waiting"
+        "_pool", "asked", "is_open", "quiet", "refuses", "running", "streams",
+        "updates", "waiting"
     )
     # fmt: on
 
@@ -69,13 +69,12 @@ class Service:
         self.waiting = 0
         #: Whether calls are refused that do not belong to running ones.
         self.refuses = False
-        #: Calls that stop the server, which does not wait for them.
-        self.stoppers: AbstractSet[object] = frozenset()
+        #: Who waits until nothing runs here any more.
+        self.quiet = Quiet(self, broker.pipeline)
         #: Streams of this side's that are being read.
         self.streams = 0
         # Made when needed, as on most connections it never is.
         self._held: deque[IncomingCall] | tuple[()] = ()
-        self._waiting: list[tuple[Callable[[], bool], Event]] = []
         self._broker = broker
         self._gate = gate
         self._options = options
@@ -103,10 +102,12 @@ class Service:
             call.target.fetch(call)
             return
         names = call.names
-        if self.refuses and not nested and names is None:
-            draining = Draining("the peer is shutting down and takes no new calls")
-            self._broker.refuse(call.question, draining)
-            return
+        if self.refuses:
+            if not nested and names is None:
+                draining = Draining("the peer is shutting down and takes no new calls")
+                self._broker.refuse(call.question, draining)
+                return
+            self.quiet.came()
         if call.question is not None:
             limit = self._limit * _NESTED_SHARE if nested else self._limit
             if self.asked >= limit:
@@ -153,6 +154,7 @@ class Service:
         if lacking is None:
             self._next.submit(call)
         else:
+            self.quiet.put_off()
             self._broker.not_run(call, lacking)
             self._done(call)
 
@@ -186,42 +188,12 @@ class Service:
     def stream_ended(self, producer: object) -> None:
         """Take note that a stream is read no more."""
         self.streams -= 1
-        self._left(producer)
+        self.quiet.left(producer)
 
-    def add_stopper(self, call: object) -> None:
-        """Take note that `call`, or the making of a stream, stops its own server."""
-        self.stoppers |= {call}
-        self._changed()
-
-    def wait_until_quiet(self, timeout: float | None) -> None:
-        """Block until nothing runs but what stops the server, or `timeout`."""
-        self._wait_until(self._is_quiet, timeout)
-
-    def _is_quiet(self) -> bool:
-        left = self.running + len(self._held) + self.waiting + self.streams
-        if self.waiting and self.stoppers:
-            # What waits for the answer of one that stops the server never runs in time.
-            calls = [each for each in self.stoppers if isinstance(each, IncomingCall)]
-            asked = [call.question for call in calls if call.question]
-            left -= self._broker.pipeline.behind(asked)
-        return left <= len(self.stoppers)
-
-    def wait_until_no_stopper(self, timeout: float) -> None:
-        """Block until those that stop the server are answered, or `timeout`."""
-        self._wait_until(lambda: not self.stoppers, timeout)
-
-    def _wait_until(self, true: Callable[[], bool], timeout: float | None) -> None:
-        if not true():
-            became_true = Event()
-            self._waiting.append((true, became_true))
-            became_true.wait(timeout)
-
-    def _changed(self) -> None:
-        for waiting in list(self._waiting):
-            true, became_true = waiting
-            if true():
-                became_true.set()
-                self._waiting.remove(waiting)
+    @property
+    def under_way(self) -> int:
+        """Calls that run, are held or wait, and streams that are read."""
+        return self.running + len(self._held) + self.waiting + self.streams
 
     def _serve(self, call: IncomingCall) -> None:
         """Run a call and answer it; runs in a worker."""
@@ -345,9 +317,4 @@ class Service:
         if isinstance(self._held, deque) and self._held and self.running < self._limit:
             self.running += 1
             self._next.submit(self._held.popleft())
-        self._left(call)
-
-    def _left(self, call: object) -> None:
-        if self._waiting:
-            self.stoppers -= {call}
-            self._changed()
+        self.quiet.left(call)

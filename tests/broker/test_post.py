@@ -1,5 +1,6 @@
 from __future__ import annotations
 
+from time import process_time
 from typing import Any
 
 import pytest
@@ -135,3 +136,15 @@ def test_a_report_always_arrives_within_the_least_limit(fields: dict[str, Any]) 
     }
     assert data[4:7] == (b"\x89\x03\x01" if left_out else b"\x87\x03\x01")
     assert len(data) <= 16 * 1024 + 4
+
+
+def test_an_exception_with_many_arguments_is_told_in_a_moment() -> None:
+    """Also where one cannot cross: a peer may have chosen how many there are."""
+    for args in (tuple(range(100_000)), (object(), *range(100_000))):
+        post, _ = made()
+        begun = process_time()
+
+        post.send_report(1, Report("a.B", "text", ("a.B",), args))
+
+        assert process_time() - begun < 1
+        assert taken(post)

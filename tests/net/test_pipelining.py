@@ -1095,6 +1095,55 @@ def test_stop_waits_for_calls_that_wait(root: Root) -> None:
         stopping.get(timeout=5)
 
 
+def test_stop_waits_for_a_call_that_has_to_be_made_again(root: Root) -> None:
+    """It has been let in; whether it can be run as it was is this side's own affair."""
+    with pb.serve(root, "127.0.0.1:0") as server, pb.connect(server.address) as client:
+        remote = root_of(client)
+        note = remote.callRemote("slow", Note("n"))
+        called = remote.callRemote("echo", note)
+        eventually(lambda: server_connection(server).service.waiting)
+        stopping = gevent.spawn(server.stop)
+        eventually(lambda: client.draining)
+        root.go.set()
+
+        assert called.get(timeout=5).text == "n"
+        stopping.get(timeout=5)
+
+
+def test_stop_waits_a_moment_for_a_call_that_is_not_made_again(root: Root) -> None:
+    with pb.serve(root, "127.0.0.1:0") as server, pb.connect(server.address) as client:
+        remote = root_of(client)
+        note = remote.callRemote("slow", Note("n"))
+        called = remote.callRemote("echo", note)
+        quiet = server_connection(server).service.quiet
+        eventually(lambda: server_connection(server).service.waiting)
+        called.cancel()
+        quiet.put_off()
+
+        stopping = gevent.spawn(server.stop)
+        root.go.set()
+
+        stopping.get(timeout=5)
+        assert isinstance(called.exception, pb.Cancelled)
+
+
+def test_a_call_that_a_hook_makes_is_an_argument_of_the_one_being_packed(
+    joined: Pair, root: Root, remote: Any
+) -> None:
+    class Asks(Note):
+        def getStateToCopy(self) -> Any:
+            return {"text": remote.callRemote("slow")}
+
+    pb.setUnjellyableForClass(Asks, Note)
+    called = remote.callRemote("echo", Asks("x"), beside=remote.callRemote("echo", 1))
+    eventually(lambda: root.waiting)
+    root.go.set()
+
+    note, more = called.get(timeout=5)
+    assert isinstance(note.text, pb.RemoteReference)
+    assert more == {"beside": 1}
+
+
 def test_a_method_that_stops_its_server_is_not_waited_for_by_its_dependents() -> None:
     class Stops(pb.Root):
         server: Any = None
