@@ -72,7 +72,8 @@ class Walk:
 
     def convert_kwargs(self, kwargs: Mapping[str, object]) -> dict[str, Any]:
         """Return keyword arguments made passable."""
-        node: dict[str, Any] = {}
+        # Each has its place from the start: copies are put in last.
+        node: dict[str, Any] = dict.fromkeys(kwargs)
         for name, value in kwargs.items():
             self._put(value, node, name)
         return node
@@ -170,7 +171,8 @@ class Walk:
             self._met[id(value)] = (holder, place, node)
             self._fill(node, enumerate(value))
         elif all(type(key) is str or type(key) is bytes for key in value):
-            node = {}
+            # In their order: copies are put in last.
+            node = dict.fromkeys(value)
             holder[place] = node
             self._met[id(value)] = (holder, place, node)
             self._fill(node, value.items())
@@ -284,7 +286,7 @@ class Walk:
         if met is not None:
             holder[place] = CBORTag(tags.AGAIN, self._number(id(value), met))
             return
-        state: dict[str, Any] = {}
+        state: dict[str, Any] = dict.fromkeys(record.fields)
         tag = CBORTag(tags.COPY, [record.name, state])
         holder[place] = tag
         self._met[id(value)] = (holder, place, tag)

@@ -171,6 +171,15 @@ def test_copies_nest(remote: Any) -> None:
     assert back[0].inner.inner["k"][0].inner == 7
 
 
+def test_dicts_and_attributes_keep_their_order_around_copies(remote: Any) -> None:
+    sent = {"first": Lake(size=1, inner=Lake(), last=2), "second": 1, "third": Lake()}
+
+    found = remote.callRemote("echo", sent).get(timeout=5)
+
+    assert list(found) == ["first", "second", "third"]
+    assert list(vars(found["first"])) == ["size", "inner", "last"]
+
+
 def test_a_copy_that_stands_twice_in_one_call_is_one_copy(remote: Any) -> None:
     lake = Lake(n=1)
 
