@@ -241,7 +241,7 @@ def test_stop_does_not_wait_for_a_stopper_whose_answer_is_not_read(
     with Peer(server) as peer:
         flooded(peer)
         peer.call(3, "do")
-        eventually(lambda: peer.connection.service.stoppers)
+        eventually(lambda: peer.connection.service.quiet.stoppers)
 
         stopping = gevent.spawn(server.stop, 0)
         try:
