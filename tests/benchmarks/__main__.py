@@ -5,7 +5,7 @@ import signal
 import sys
 from pathlib import Path
 
-from tests.benchmarks import attacked, idle, report
+from tests.benchmarks import attacked, memory, report
 from tests.benchmarks.measure import Effort, Result, check, measure
 from tests.benchmarks.processes import ChildFailed
 from tests.benchmarks.workloads import SIDES, WORKLOADS, Workload
@@ -13,7 +13,7 @@ from tests.benchmarks.workloads import SIDES, WORKLOADS, Workload
 _FULL = Effort(rounds=7, seconds=0.4)
 _QUICK = Effort(rounds=3, seconds=0.15)
 #: What is measured that is no rate.
-_OTHERS = ("idle", "attacked")
+_OTHERS = ("memory", "attacked")
 
 
 def arguments() -> argparse.Namespace:
@@ -70,8 +70,8 @@ def main() -> int:
     print(f"{effort.rounds} rounds of {effort.seconds:g} s for each side\n")
     try:
         results = run([WORKLOADS[name] for name in names], sides, effort)
-        if "idle" in others:
-            lines = idle.rows(sides, min(effort.rounds, 3))
+        if "memory" in others:
+            lines = memory.rows(sides, min(effort.rounds, 3))
             print("\n".join(["", *lines]), flush=True)
         if "attacked" in others and "geopb" in sides:
             print()

@@ -14,8 +14,9 @@ from contextlib import ExitStack, contextmanager
 from dataclasses import dataclass
 from statistics import median
 
+from tests.benchmarks.figures import Sample
 from tests.benchmarks.processes import Pair
-from tests.benchmarks.workloads import Sample, Workload
+from tests.benchmarks.workloads import Workload
 
 
 @dataclass(frozen=True, slots=True)
@@ -66,13 +67,15 @@ class Result:
 
 
 @contextmanager
-def started(sides: Iterable[str], connections: int) -> Iterator[dict[str, Pair]]:
+def started(
+    sides: Iterable[str], connections: int, delay: float = 0.0
+) -> Iterator[dict[str, Pair]]:
     """Have a fresh server and client for each side, connected; end them after."""
     with ExitStack() as stack:
         # All are started before the first is waited for: they load side by side.
         pairs = {side: stack.enter_context(Pair(side)) for side in sides}
         for pair in pairs.values():
-            pair.open(connections)
+            pair.open(connections, delay)
         yield pairs
 
 
@@ -97,7 +100,7 @@ def measure(workload: Workload, sides: Sequence[str], effort: Effort) -> Result:
     steps: dict[str, int] = {}
     samples: dict[str, list[Sample]] = {side: [] for side in sides}
     for number in range(effort.rounds):
-        with started(sides, workload.connections) as pairs:
+        with started(sides, workload.connections, workload.delay) as pairs:
             for side, pair in pairs.items():
                 if side in steps:
                     pair.run(workload, steps[side] // 4 + 1)

@@ -12,7 +12,8 @@ import sys
 from contextlib import suppress
 from typing import Any, Self
 
-from tests.benchmarks.workloads import Sample, Usage, Workload
+from tests.benchmarks.figures import Sample, Usage
+from tests.benchmarks.workloads import Workload
 
 #: What no child outlives, in seconds; it is needed for one round.
 LIFE = 300
@@ -28,14 +29,18 @@ class ChildFailed(Exception):
     """A child process ended, or was silent, where an answer was due."""
 
 
+def _program() -> list[str]:
+    """Return what runs a side's server and client."""
+    return [sys.executable, "-m", "tests.benchmarks.child"]
+
+
 class Child:
     """One child process, starting; a context manager that ends it."""
 
     def __init__(self, side: str, role: str) -> None:
         self._name = f"{side} {role}"
-        module = "tests.benchmarks.child"
         self._process = subprocess.Popen(
-            [sys.executable, "-m", module, side, role, str(LIFE)],
+            [*_program(), side, role, str(LIFE)],
             stdin=subprocess.PIPE,
             stdout=subprocess.PIPE,
             # Ctrl-C is the parent's to handle: children end in order.
@@ -118,10 +123,15 @@ class Pair:
         with self._server, self._client:
             pass
 
-    def open(self, connections: int) -> None:
-        """Wait until both are ready, and connect them; once, before the rest."""
+    def open(self, connections: int, delay: float = 0.0) -> None:
+        """Wait until both are ready, and connect them; once, before the rest.
+
+        With a delay through a relay: seconds that a byte is under way, one way.
+        """
         self._address = self._server.hello()["address"]
         self._client.hello()
+        if delay:
+            self._address = self._server.ask("relay", seconds=delay)["address"]
         self._client.ask("open", address=self._address, count=connections)
 
     def growth_with(self, connections: int) -> Usage:

@@ -11,12 +11,17 @@ from typing import Any
 
 from tests.benchmarks.measure import Result
 
-_ROW = "{:<12} {:<6} {:>12} {:<9} {:>9} {:>9}  {:>5} {:<14} {:>6}  {}"
+_ROW = "{:<12} {:<10} {:>12} {:<11} {:>9} {:>9}  {:>5} {:<14} {:>6}  {}"
 
 HEADER = _ROW.format(
     "workload", "side", "median", "", "client us", "server us", "ratio", "(min..max)",
     "target", "",
 )  # fmt: skip
+
+
+def figure(value: float) -> str:
+    """Write a number with the digits that it is worth."""
+    return f"{value:,.0f}" if value >= 100 else f"{value:.3g}"
 
 
 def environment(command: Sequence[str]) -> dict[str, str]:
@@ -60,11 +65,11 @@ def rows(result: Result) -> list[str]:
             spread = f"({ratio.least:.2f}..{ratio.most:.2f})"
             if workload.target is not None:
                 target = f"{workload.target:.2f}"
-                verdict = "ok" if ratio.median >= workload.target else "short"
+                verdict = "ok" if workload.reached(ratio.median) else "short"
         line = _ROW.format(
             "" if lines else workload.name,
             side,
-            f"{result.figure(side):,.0f}",
+            figure(result.figure(side)),
             workload.unit,
             f"{result.client_cpu(side) * 1e6:,.1f}",
             f"{result.server_cpu(side) * 1e6:,.1f}",

@@ -9,7 +9,7 @@ from contextlib import contextmanager
 import gevent
 
 from tests.benchmarks import side_geopb
-from tests.benchmarks.workloads import MEBIBYTE
+from tests.benchmarks.values import MEBIBYTE
 
 Server = side_geopb.Server
 

@@ -6,7 +6,7 @@ Owns nothing but that difference from ``side_geopb``.
 from typing import Any
 
 from tests.benchmarks import side_geopb
-from tests.benchmarks.workloads import DICTS
+from tests.benchmarks.values import DICTS
 
 Server = side_geopb.Server
 

@@ -4,7 +4,7 @@ Owns nothing but that difference from ``side_geopb``.
 """
 
 from tests.benchmarks import side_geopb
-from tests.benchmarks.workloads import SMALL_ITEMS
+from tests.benchmarks.values import SMALL_ITEMS
 
 Server = side_geopb.Server
 

@@ -13,7 +13,15 @@ from typing import Any
 from gevent.event import Event
 
 import geopb as pb
-from tests.benchmarks.workloads import DICTS, FILE, ITEMS, SMALL_ITEMS
+from tests.benchmarks.values import (
+    DICTS,
+    FILE,
+    ITEMS,
+    SMALL_ITEMS,
+    TEXT,
+    THIRTY_SIX,
+    TWELVE,
+)
 
 
 @pb.copyable
@@ -76,6 +84,14 @@ class Watch(pb.RemoteCache):
 pb.setUnjellyableForClass(Ticker, Watch)
 
 
+class Two(pb.Referenceable):
+    """An object that is asked once."""
+
+    def remote_three(self, number: int) -> int:
+        """Return three times the number."""
+        return number * 3
+
+
 class Echoer(pb.Root):
     """What the benchmark's server offers."""
 
@@ -85,6 +101,14 @@ class Echoer(pb.Root):
     def remote_echo(self, value: Any) -> Any:
         """Return the argument."""
         return value
+
+    def remote_each(self, values: list[Any]) -> list[Any]:
+        """Do for each what ``echo`` does."""
+        return [self.remote_echo(value) for value in values]
+
+    def remote_getTwo(self) -> Two:
+        """Make an object."""
+        return Two()
 
     def remote_stream(self) -> Iterator[Any]:
         """Make the items one by one."""
@@ -120,6 +144,16 @@ class Echoer(pb.Root):
             self._ticker.tick()
 
 
+def expect(answer: int) -> None:
+    """Fail unless this is what ``Two`` answers.
+
+    Raises:
+        RuntimeError: It is not.
+    """
+    if answer != THIRTY_SIX:
+        raise RuntimeError(f"three times {TWELVE} came as {answer!r}")
+
+
 class Server:
     """geopb's server, accepting from the start."""
 
@@ -137,6 +171,8 @@ class Connection:
     """geopb's client: one connection and the reference to its root."""
 
     def __init__(self, address: str) -> None:
+        self._address = address
+        self._more: list[pb.PBClientFactory] = []
         self._client = pb.connect(address)
         #: For workloads that call more than ``echo``.
         self.root = self._client.getRootObject().get(timeout=5)
@@ -150,6 +186,32 @@ class Connection:
         """Make all calls, then take the answers."""
         promises = [self.root.callRemote("echo", value) for value in values]
         return [promise.get() for promise in promises]
+
+    def batch(self, values: list[Any]) -> None:
+        """Make one call of many values."""
+        self.root.callRemote("each", values).get()
+
+    def pair(self) -> None:
+        """Have an object, call it, drop it."""
+        two = self.root.callRemote("getTwo").get()
+        expect(two.callRemote("three", TWELVE).get())
+
+    def pair_at_once(self) -> None:
+        """Call the object that will be the result of a call, and drop it."""
+        expect(self.root.callRemote("getTwo").callRemote("three", TWELVE).get())
+
+    def pairs_at_once(self, count: int) -> None:
+        """Do that with so many objects before waiting for the first answer."""
+        call = self.root.callRemote
+        answers = [call("getTwo").callRemote("three", TWELVE) for _ in range(count)]
+        for answer in answers:
+            expect(answer.get())
+
+    def first_answer(self) -> None:
+        """Connect once more, and make one call."""
+        client = pb.PBClientFactory().connect(self._address)
+        self._more.append(client)
+        client.getRootObject().callRemote("echo", TEXT).get()
 
     def take_items(self) -> int:
         """Have items made and take them one by one; return how many."""
@@ -191,4 +253,6 @@ class Connection:
 
     def close(self) -> None:
         """Hang up."""
+        while self._more:
+            self._more.pop().disconnect()
         self._client.disconnect()

@@ -40,6 +40,7 @@ class Connection(side_geopb.Connection):
 
     def __init__(self, address: str) -> None:
         where, authority = address.split(" ", 1)
+        self._more = []
         context = pb.tls_client_context(authority)
         self._client = pb.connect(where, ssl_context=context)
         self.root = self._client.getRootObject().get(timeout=5)

@@ -4,7 +4,7 @@ Owns nothing but that difference from ``side_geopb``.
 """
 
 from tests.benchmarks import side_geopb
-from tests.benchmarks.workloads import FILE
+from tests.benchmarks.values import FILE
 
 Server = side_geopb.Server
 

@@ -12,7 +12,27 @@ from statistics import median
 from time import perf_counter
 from typing import Any, Protocol
 
-import gevent
+from tests.benchmarks.figures import (
+    Sample,
+    promptness,
+    rate,
+    round_trips,
+    round_trips_from_connect,
+)
+from tests.benchmarks.values import (
+    CONNECTIONS,
+    DELAY,
+    DICTS,
+    FILE,
+    ITEMS,
+    MEBIBYTE,
+    OBSERVERS,
+    OUTSTANDING,
+    PAIRS,
+    SMALL_ITEMS,
+    TEXT,
+    UPDATES,
+)
 
 #: Module of each side.
 SIDES = {
@@ -23,22 +43,8 @@ SIDES = {
     "whole": "tests.benchmarks.side_whole",
     "each": "tests.benchmarks.side_each",
     "beside": "tests.benchmarks.side_beside",
+    "trip": "tests.benchmarks.side_trip",
 }
-
-TEXT = "hello network"
-OUTSTANDING = 1000
-CONNECTIONS = 64
-OBSERVERS = 100
-UPDATES = 1000
-DICTS = [
-    {"id": n, "name": f"name {n}", "ok": n % 2 == 0, "score": n / 7}
-    for n in range(1000)
-]
-MEBIBYTE = bytes(range(256)) * 4096
-ITEMS = DICTS * 10
-SMALL_ITEMS = 2000
-#: As much as one message may carry, with some left for the rest of it.
-FILE = MEBIBYTE * 60
 
 
 class Connection(Protocol):
@@ -55,41 +61,6 @@ class Connection(Protocol):
 
 
 @dataclass(frozen=True, slots=True)
-class Usage:
-    """What one process has used so far."""
-
-    cpu_seconds: float
-    resident_bytes: int
-
-
-@dataclass(frozen=True, slots=True)
-class Sample:
-    """One measured run of one side; usage is the growth during the run.
-
-    Attributes:
-        latency: Median seconds of one call, where the workload takes their times.
-    """
-
-    calls: int
-    seconds: float
-    latency: float | None
-    client: Usage
-    server: Usage
-
-
-def rate(sample: Sample) -> float:
-    """Calls per second."""
-    return sample.calls / sample.seconds
-
-
-def promptness(sample: Sample) -> float:
-    """Calls per second, if each took as long as the median one."""
-    if sample.latency is None:
-        raise RuntimeError("the workload does not take the calls' times")
-    return 1 / sample.latency
-
-
-@dataclass(frozen=True, slots=True)
 class Workload:
     """One row of the report.
 
@@ -103,7 +74,9 @@ class Workload:
         connections: How many connections are opened for it.
         sides: Keys of ``SIDES``; the first is what the others are compared with.
         unit: What ``figure`` is counted in.
-        figure: What is reported of a run; a larger one is a better one.
+        figure: What is reported of a run; a larger one is a better one,
+        fewer: unless a smaller one is; ``target`` is then the most that is wanted.
+        delay: Seconds that a byte is under way, one way, through a relay; 0: no relay.
     """
 
     name: str
@@ -114,11 +87,28 @@ class Workload:
     sides: tuple[str, ...] = ("floor", "geopb")
     unit: str = "calls/s"
     figure: Callable[[Sample], float] = rate
+    fewer: bool = False
+    delay: float = 0.0
+
+    def reached(self, ratio: float) -> bool:
+        """Whether this ratio is as good as the target, if there is one."""
+        if self.target is None:
+            return True
+        return ratio <= self.target if self.fewer else ratio >= self.target
 
 
 def _repeat(connection: Connection, value: object, times: int) -> None:
     for _ in range(times):
         connection.echo(value)
+
+
+def _median_time(step: Callable[[], object], times: int) -> float:
+    taken = []
+    for _ in range(times):
+        begun = perf_counter()
+        step()
+        taken.append(perf_counter() - begun)
+    return median(taken)
 
 
 def sequential(connections: Sequence[Connection], steps: int) -> None:
@@ -135,6 +125,9 @@ def outstanding(connections: Sequence[Connection], steps: int) -> None:
 
 def many_connections(connections: Sequence[Connection], steps: int) -> None:
     """A greenlet for each connection, each sending one short text at a time."""
+    # Imported here: a peer's environment may have no gevent, and has threads instead.
+    import gevent
+
     greenlets = [gevent.spawn(_repeat, one, TEXT, steps) for one in connections]
     gevent.joinall(greenlets, raise_error=True)
 
@@ -147,6 +140,41 @@ def dicts(connections: Sequence[Connection], steps: int) -> None:
 def mebibyte(connections: Sequence[Connection], steps: int) -> None:
     """A mebibyte of bytes at a time."""
     _repeat(connections[0], MEBIBYTE, steps)
+
+
+def pairs(connections: Sequence[Any], steps: int) -> None:
+    """An object at a time: had, called once its reference is there, dropped."""
+    for _ in range(steps):
+        connections[0].pair()
+
+
+def pipelined(connections: Sequence[Any], steps: int) -> None:
+    """The same, called before its reference is there, a hundred pairs under way."""
+    for _ in range(steps):
+        connections[0].pairs_at_once(PAIRS)
+
+
+def chain(connections: Sequence[Any], steps: int) -> float:
+    """The same with one pair at a time."""
+    return _median_time(connections[0].pair_at_once, steps)
+
+
+def first_answers(connections: Sequence[Any], steps: int) -> float:
+    """A new connection at a time, and one call on it."""
+    return _median_time(connections[0].first_answer, steps)
+
+
+def codec(connections: Sequence[Any], steps: int) -> None:
+    """Encode and decode the list of dicts, without sending."""
+    for _ in range(steps):
+        connections[0].transcode(DICTS)
+
+
+def batch(connections: Sequence[Any], steps: int) -> None:
+    """A thousand short texts in one message, each given to the method by itself."""
+    texts = [TEXT] * OUTSTANDING
+    for _ in range(steps):
+        connections[0].batch(texts)
 
 
 def copies(connections: Sequence[Any], steps: int) -> None:
@@ -187,29 +215,53 @@ def small_items(connections: Sequence[Any], steps: int) -> None:
 
 def beside(connections: Sequence[Any], steps: int) -> float:
     """One short text at a time, beside large bytes or without."""
-    times = []
     with connections[0].transferring():
-        for _ in range(steps):
-            begun = perf_counter()
-            connections[0].echo(TEXT)
-            times.append(perf_counter() - begun)
-    return median(times)
+        return _median_time(lambda: connections[0].echo(TEXT), steps)
 
 
 WORKLOADS = {
     workload.name: workload
     for workload in (
-        Workload("sequential", sequential, target=0.8),
-        Workload("outstanding", outstanding, calls=OUTSTANDING, target=0.35),
+        Workload("sequential", sequential, target=0.9),
+        Workload("outstanding", outstanding, calls=OUTSTANDING, target=0.45),
+        # What those do who cannot have calls under way at once.
+        Workload("batch", batch, calls=OUTSTANDING),
         Workload(
             "connections",
             many_connections,
             calls=CONNECTIONS,
-            target=0.9,
+            target=1.1,
             connections=CONNECTIONS,
         ),
-        Workload("dicts", dicts, target=0.8),
-        Workload("mebibyte", mebibyte, target=1.0),
+        Workload("dicts", dicts, target=0.95),
+        # What of it is the codec's: the client's side of the floor alone.
+        Workload("codec", codec, sides=("floor",)),
+        Workload("mebibyte", mebibyte, target=3.5),
+        # Two calls, of which the second needs the first one's answer, are one pair.
+        Workload("pairs", pairs, target=0.85, unit="pairs/s"),
+        # To the floor's two messages, of which one waits for the other, pair by pair.
+        Workload("pipelined", pipelined, calls=PAIRS, target=1.6, unit="pairs/s"),
+        Workload("pipelined 1", chain, unit="pairs/s"),
+        # The floor's is one echo, which is what a round trip of the link takes.
+        Workload(
+            "chain",
+            chain,
+            target=1.15,
+            sides=("trip", "geopb"),
+            unit="round trips",
+            figure=round_trips,
+            fewer=True,
+            delay=DELAY,
+        ),
+        Workload(
+            "first",
+            first_answers,
+            target=1.15,
+            unit="round trips",
+            figure=round_trips_from_connect,
+            fewer=True,
+            delay=DELAY,
+        ),
         # A copy costs four dicts at the most.
         Workload("copies", copies, target=0.25, sides=("dicts", "geopb")),
         Workload(
