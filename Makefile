@@ -18,12 +18,13 @@ SHELL := /bin/sh
 .SUFFIXES:
 
 BIN := $(VENV)/bin
+PEERS := .venv-peers
 PIP := PIP_DISABLE_PIP_VERSION_CHECK=1 $(BIN)/python -m pip install -qq
 
-.PHONY: help demo test check fmt types docs examples bench soak gauntlet fuzz fuzz-ready coverage build matrix clean
+.PHONY: help demo test check fmt types docs examples bench bench-peers soak gauntlet fuzz fuzz-ready coverage build matrix clean
 
 help: ## show this list
-	@awk -F ':.*## ' '/^[a-z]+:.*## / { printf "  make %-9s %s\n", $$1, $$2 }' Makefile
+	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "  make %-12s %s\n", $$1, $$2 }' Makefile
 
 demo: $(VENV)/.runtime ## a server and a client that calls it
 	@$(BIN)/python examples/1_echo/demo.py
@@ -54,8 +55,11 @@ docs: $(VENV)/.docs ## the documentation, into docs/_build/html
 examples: $(VENV)/.test ## run each example and compare what it prints
 	@$(BIN)/python -m pytest tests/examples $(ARGS)
 
-bench: $(VENV)/.test ## measure
+bench: $(VENV)/.test ## measure, beside bare messages
 	@$(BIN)/python -m tests.benchmarks $(ARGS)
+
+bench-peers: $(VENV)/.test $(PEERS)/.peers ## the same beside other libraries, into docs/benchmarks.md
+	@PEERS_PYTHON=$(PEERS)/bin/python $(BIN)/python -m tests.benchmarks.peers $(ARGS)
 
 soak: $(VENV)/.test ## use it, and flood it, for some minutes: look for what grows
 	@$(BIN)/python -m tests.soak
@@ -123,4 +127,15 @@ $(VENV)/.runtime: pyproject.toml
 $(addprefix $(VENV)/.,test lint docs dev fuzz): $(VENV)/.%: $(VENV)/.runtime
 	@echo "preparing $(VENV) ($*)" >&2
 	@$(PIP) --group $*
+	@touch $@
+
+# Peers of the benchmark, in an environment that nothing else needs. Each by itself:
+# what does not install is said, and the others go on.
+$(PEERS)/.peers: tests/benchmarks/peers/requirements.txt | $(VENV)/.runtime
+	@echo "preparing $(PEERS)" >&2
+	@$(PEERS)/bin/python -m pip --version > /dev/null 2>&1 || $(BIN)/python -m venv --clear $(PEERS)
+	@grep -v '^#' $< | while read -r peer; do \
+	    PIP_DISABLE_PIP_VERSION_CHECK=1 $(PEERS)/bin/python -m pip install -qq $$peer > $(PEERS)/pip.log 2>&1 \
+	        || echo "*** DOES NOT INSTALL, left out: $$peer $$(grep -i error: $(PEERS)/pip.log | grep -v subprocess-exited | head -n 1) ***" >&2; \
+	done
 	@touch $@

@@ -9,5 +9,5 @@ counted; ``side_floor``, ``side_geopb`` and the other sides, which are compared 
 one of these two, who runs it; ``commands``, ``child`` and ``processes`` keep each
 server and client in a process of its own, ``measure`` alternates and counts, ``memory``
 looks at what stays, ``attacked`` at an honest client beside one of ``attacks``,
-``report`` prints.
+``report`` prints. ``peers`` compares with other libraries.
 """

@@ -12,6 +12,7 @@ import sys
 from contextlib import suppress
 from typing import Any, Self
 
+from tests.benchmarks import peers
 from tests.benchmarks.figures import Sample, Usage
 from tests.benchmarks.workloads import Workload
 
@@ -29,8 +30,10 @@ class ChildFailed(Exception):
     """A child process ended, or was silent, where an answer was due."""
 
 
-def _program() -> list[str]:
-    """Return what runs a side's server and client."""
+def _program(side: str) -> list[str]:
+    """Return what runs this side's server and client."""
+    if side in peers.PEERS:
+        return [peers.python(), "-m", "tests.benchmarks.peers.child"]
     return [sys.executable, "-m", "tests.benchmarks.child"]
 
 
@@ -40,7 +43,7 @@ class Child:
     def __init__(self, side: str, role: str) -> None:
         self._name = f"{side} {role}"
         self._process = subprocess.Popen(
-            [*_program(), side, role, str(LIFE)],
+            [*_program(side), side, role, str(LIFE)],
             stdin=subprocess.PIPE,
             stdout=subprocess.PIPE,
             # Ctrl-C is the parent's to handle: children end in order.
