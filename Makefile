@@ -21,7 +21,7 @@ BIN := $(VENV)/bin
 PEERS := .venv-peers
 PIP := PIP_DISABLE_PIP_VERSION_CHECK=1 $(BIN)/python -m pip install -qq
 
-.PHONY: help demo test check fmt types docs examples bench bench-peers soak gauntlet fuzz fuzz-ready coverage build matrix clean
+.PHONY: help demo test check fmt types docs examples bench bench-peers bench-curves bench-docs soak gauntlet fuzz fuzz-ready coverage build matrix clean
 
 help: ## show this list
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "  make %-12s %s\n", $$1, $$2 }' Makefile
@@ -60,6 +60,13 @@ bench: $(VENV)/.test ## measure, beside bare messages
 
 bench-peers: $(VENV)/.test $(PEERS)/.peers ## the same beside other libraries, into docs/benchmarks.md
 	@PEERS_PYTHON=$(PEERS)/bin/python $(BIN)/python -m tests.benchmarks.peers $(ARGS)
+
+bench-curves: $(VENV)/.test ## how cost grows, into docs/benchmarks.md
+	@$(BIN)/python -m tests.benchmarks.curves $(ARGS)
+
+bench-docs: ## all three, into docs/benchmarks.md: half an hour on a quiet machine
+	@$(MAKE) --no-print-directory bench ARGS="--docs $(ARGS)"
+	@$(MAKE) --no-print-directory bench-peers bench-curves
 
 soak: $(VENV)/.test ## use it, and flood it, for some minutes: look for what grows
 	@$(BIN)/python -m tests.soak

@@ -3,9 +3,10 @@
 import argparse
 import signal
 import sys
+from collections.abc import Callable, Iterable, Sequence
 from pathlib import Path
 
-from tests.benchmarks import attacked, memory, report
+from tests.benchmarks import attacked, memory, publish, report
 from tests.benchmarks.measure import Effort, Result, check, measure
 from tests.benchmarks.processes import ChildFailed
 from tests.benchmarks.workloads import SIDES, WORKLOADS, Workload
@@ -13,7 +14,10 @@ from tests.benchmarks.workloads import SIDES, WORKLOADS, Workload
 _FULL = Effort(rounds=7, seconds=0.4)
 _QUICK = Effort(rounds=3, seconds=0.15)
 #: What is measured that is no rate.
-_OTHERS = ("memory", "attacked")
+OTHERS: dict[str, Callable[[Sequence[str], int], Iterable[str]]] = {
+    "memory": memory.rows,
+    "attacked": attacked.rows,
+}
 
 
 def arguments() -> argparse.Namespace:
@@ -27,11 +31,14 @@ def arguments() -> argparse.Namespace:
     parser.add_argument(
         "--only",
         action="append",
-        choices=[*WORKLOADS, *_OTHERS],
+        choices=[*WORKLOADS, *OTHERS],
         metavar="NAME",
-        help=f"one workload, may be repeated: {', '.join([*WORKLOADS, *_OTHERS])}",
+        help=f"one workload, may be repeated: {', '.join([*WORKLOADS, *OTHERS])}",
     )
     parser.add_argument("--json", type=Path, metavar="FILE", help="write raw numbers")
+    parser.add_argument(
+        "--docs", action="store_true", help="write them into docs/benchmarks.md"
+    )
     parser.add_argument("--floor-only", action="store_true", help=argparse.SUPPRESS)
     options = parser.parse_args()
     if options.rounds is not None and options.rounds < 1:
@@ -54,6 +61,17 @@ def run(workloads: list[Workload], sides: list[str], effort: Effort) -> list[Res
     return results
 
 
+def run_others(others: list[str], sides: list[str], rounds: int) -> list[str]:
+    """Measure and print what is no rate; return the lines."""
+    lines: list[str] = []
+    for name in others:
+        print()
+        for line in OTHERS[name](sides, rounds):
+            print(line, flush=True)
+            lines.append(line)
+    return lines
+
+
 def main() -> int:
     """Run the benchmark; returns the process's exit status."""
     options = arguments()
@@ -61,8 +79,8 @@ def main() -> int:
     signal.signal(signal.SIGTERM, signal.default_int_handler)
     default = _QUICK if options.quick else _FULL
     effort = Effort(options.rounds or default.rounds, default.seconds)
-    names = dict.fromkeys(options.only or [*WORKLOADS, *_OTHERS])
-    others = [each for each in _OTHERS if names.pop(each, names) is None]
+    names = dict.fromkeys(options.only or [*WORKLOADS, *OTHERS])
+    others = [each for each in OTHERS if names.pop(each, names) is None]
     sides = ["floor"] if options.floor_only else list(SIDES)
     where = report.environment(["python -m tests.benchmarks", *sys.argv[1:]])
     for name, value in where.items():
@@ -70,13 +88,7 @@ def main() -> int:
     print(f"{effort.rounds} rounds of {effort.seconds:g} s for each side\n")
     try:
         results = run([WORKLOADS[name] for name in names], sides, effort)
-        if "memory" in others:
-            lines = memory.rows(sides, min(effort.rounds, 3))
-            print("\n".join(["", *lines]), flush=True)
-        if "attacked" in others and "geopb" in sides:
-            print()
-            for line in attacked.rows(1 if options.quick else 3):
-                print(line, flush=True)
+        lines = run_others(others, sides, min(effort.rounds, 1 if options.quick else 3))
     except ChildFailed as failure:
         print(failure, file=sys.stderr)
         return 1
@@ -85,6 +97,11 @@ def main() -> int:
         return 130
     if options.json is not None:
         report.write_json(options.json, where, results)
+    if options.docs:
+        how = f"medians of {effort.rounds} rounds of {effort.seconds:g} s"
+        found = [f"- {line}" for line in lines]
+        page = [*publish.facts(where, how), "", *report.markdown(results), "", *found]
+        publish.write("floor", page, {})
     return 0
 
 

@@ -16,6 +16,7 @@ from gevent.fileobject import FileObjectPosix
 from geopb.testing import FaultProxy
 from tests.benchmarks import attacks
 from tests.benchmarks.commands import Client, Reply, bound, obey
+from tests.benchmarks.curve_points import POINTS
 from tests.benchmarks.workloads import SIDES
 
 
@@ -79,7 +80,8 @@ def main(side: str, role: str, seconds: str) -> None:
     elif role == "attacker":
         attack(lines)
     else:
-        call(Client(module.Connection, {}), lines)
+        runs = {name: each.run for name, each in POINTS.items()}
+        call(Client(module.Connection, runs), lines)
 
 
 if __name__ == "__main__":

@@ -17,10 +17,10 @@ from tests.benchmarks.figures import Sample, Usage
 from tests.benchmarks.workloads import Workload
 
 #: What no child outlives, in seconds; it is needed for one round.
-LIFE = 300
+LIFE = 600
 
 #: Longest wait for one answer of a child, in seconds: far above any honest run.
-REPLY_TIMEOUT = 60.0
+REPLY_TIMEOUT = 120.0
 
 #: Longest wait for a child to end by itself, in seconds.
 END_TIMEOUT = 5.0

@@ -7,7 +7,7 @@ written by hand.
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 
-FOLDER = Path("docs")
+FOLDER = Path(__file__).parents[2] / "docs"
 PAGE = FOLDER / "benchmarks.md"
 #: Where the pictures are.
 PICTURES = FOLDER / "benchmarks"

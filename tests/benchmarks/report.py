@@ -10,6 +10,7 @@ from pathlib import Path
 from typing import Any
 
 from tests.benchmarks.measure import Result
+from tests.benchmarks.publish import table
 
 _ROW = "{:<12} {:<10} {:>12} {:<11} {:>9} {:>9}  {:>5} {:<14} {:>6}  {}"
 
@@ -80,6 +81,30 @@ def rows(result: Result) -> list[str]:
         )
         lines.append(line.rstrip())
     return lines
+
+
+def markdown(results: Sequence[Result]) -> list[str]:
+    """Lay out all workloads as one table for the page."""
+    lines = []
+    for result in results:
+        workload = result.workload
+        for side in result.samples:
+            ratio = result.ratio(side)
+            target = workload.target if ratio is not None else None
+            wanted = "at most" if workload.fewer else "at least"
+            lines.append(
+                [
+                    workload.name if side == next(iter(result.samples)) else "",
+                    side,
+                    f"{figure(result.figure(side))} {workload.unit}",
+                    "" if ratio is None else f"{ratio.median:.2f}",
+                    "" if target is None else f"{wanted} {target:g}",
+                    figure(result.client_cpu(side) * 1e6),
+                    figure(result.server_cpu(side) * 1e6),
+                ]
+            )
+    columns = "workload", "side", "", "ratio", "wanted", "client, µs", "server, µs"
+    return table(columns, lines)
 
 
 def write_json(path: Path, where: dict[str, str], results: Sequence[Result]) -> None:

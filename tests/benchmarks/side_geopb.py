@@ -247,7 +247,7 @@ class Connection:
         Raises:
             RuntimeError: They do not all come.
         """
-        if not self._watch.there.wait(30):
+        if not self._watch.there.wait(100):
             count, until = self._watch.count, self._watch.until
             raise RuntimeError(f"ticks have stopped at {count} of {until}")
 

@@ -128,7 +128,7 @@ def curves(
     points = [point for each in series.values() for point in each]
     x_axis = Axis.around([x for x, _ in points], _LEFT, _LEFT + 460)
     y_axis = Axis.around([y for _, y in points], _TOP + 280, _TOP)
-    parts = []
+    parts: list[str] = []
     for x, text in x_axis.ticks():
         parts.append(_line(x, y_axis.begin, x, y_axis.end))
         parts.append(_label(x, y_axis.begin + 18, text, "middle"))

@@ -44,6 +44,7 @@ SIDES = {
     "each": "tests.benchmarks.side_each",
     "beside": "tests.benchmarks.side_beside",
     "trip": "tests.benchmarks.side_trip",
+    "roomy": "tests.benchmarks.side_roomy",
 }
 
 
