@@ -7,8 +7,8 @@ used twice. Called by the broker alone.
 
 from __future__ import annotations
 
-from collections import OrderedDict
 from collections.abc import Callable, Hashable, Iterable
+from itertools import islice
 from typing import Any, Protocol
 
 from geopb.errors import ProtocolError, over_limit
@@ -61,7 +61,7 @@ class Exports:
         self._next = 1
         self._lobby = lobby
         #: The ids of the objects that were answers, by question.
-        self._answers: OrderedDict[int, int] = OrderedDict()
+        self._answers: dict[int, int] = {}
         #: How many exports are streams.
         self.streams = 0
 
@@ -177,9 +177,9 @@ class Exports:
             entry.answers.append(question)
         self._answers[question] = number
         if len(self._answers) > _MOST_ANSWERS:
-            # The oldest; of its object, too.
-            _, oldest = self._answers.popitem(last=False)
-            del self._noted(oldest)[0]
+            # The oldest, many at a time: a dict finds its first one slowly.
+            for oldest in list(islice(self._answers, max(1, _MOST_ANSWERS // 4))):
+                del self._noted(self._answers.pop(oldest))[0]
 
     def _noted(self, number: int) -> list[int]:
         """Return the questions that an object was the answer to, the oldest first."""

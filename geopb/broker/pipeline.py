@@ -11,6 +11,7 @@ from __future__ import annotations
 
 from collections import deque
 from collections.abc import Callable, Iterable
+from typing import Any
 
 from geopb.broker.calls import IncomingCall
 from geopb.broker.exports import Exports
@@ -48,6 +49,8 @@ class Given:
 
 
 _NOTHING = Given()
+#: In place of a queue that is empty; never changed.
+_NONE: deque[Any] = deque(maxlen=0)
 #: Calls, each once, in the order of their coming.
 _Calls = dict[IncomingCall, None]
 
@@ -107,7 +110,7 @@ class Pipeline:
         #: question, counted round. Made when needed, and never another.
         self.kept: list[bytes] = []
         #: Given, and not told yet to those that wait.
-        self._due: deque[tuple[_Calls, int, Given]] = deque()
+        self._due: deque[tuple[_Calls, int, Given]] = _NONE
         self._giving = False
         #: Bytes of answers that may still be read for those that are told now.
         self._left = 0
@@ -204,7 +207,7 @@ class Pipeline:
     def clear(self) -> None:
         """Forget all: the connection has ended."""
         self.waiting.clear()
-        self._due.clear()
+        self._due = _NONE
         self.kept.clear()
 
     def _give(self, question: int, given: Given) -> None:
@@ -212,6 +215,9 @@ class Pipeline:
         waiting = self.waiting.pop(question, None)
         if waiting is None:
             return
+        if self._due is _NONE:
+            # Made when needed: a deque takes as much as all the rest here.
+            self._due = deque()
         self._due.append((waiting, question, given))
         if self._giving:
             # Further up this is being done: a call that is not run is answered, too.

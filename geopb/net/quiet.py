@@ -23,6 +23,10 @@ from geopb.broker.pipeline import Pipeline
 _MADE_AGAIN = 1.0
 
 
+#: Python makes each empty one anew.
+_NOBODY: AbstractSet[object] = frozenset()
+
+
 class Counts(Protocol):
     """What is under way: the service."""
 
@@ -47,9 +51,9 @@ class Quiet:
     def __init__(self, counts: Counts, pipeline: Pipeline) -> None:
         self._counts = counts
         self._pipeline = pipeline
-        self.stoppers: AbstractSet[object] = frozenset()
-        # Made when needed, as on most connections they never are.
-        self._waiting: list[tuple[Callable[[], bool], Event]] = []
+        self.stoppers: AbstractSet[object] = _NOBODY
+        # Made when needed, as on most connections it never is.
+        self._waiting: list[tuple[Callable[[], bool], Event]] | tuple[()] = ()
         #: Calls that were put off and are not here again, and how long they are waited
         #: for.
         self._owed = 0
@@ -106,12 +110,11 @@ class Quiet:
     def _wait_until(self, true: Callable[[], bool], timeout: float | None) -> None:
         if not true():
             became_true = Event()
-            self._waiting.append((true, became_true))
+            self._waiting = [*self._waiting, (true, became_true)]
             became_true.wait(timeout)
 
     def _changed(self) -> None:
-        for waiting in list(self._waiting):
-            true, became_true = waiting
+        for true, became_true in self._waiting:
             if true():
                 became_true.set()
-                self._waiting.remove(waiting)
+        self._waiting = [each for each in self._waiting if not each[1].is_set()]
