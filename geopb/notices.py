@@ -6,9 +6,11 @@ left out is told in one line, by its number. Called by whoever logs what a peer 
 
 from __future__ import annotations
 
+import atexit
 import logging
 from time import monotonic
 from typing import Any
+from weakref import WeakSet
 
 from gevent import get_hub
 
@@ -33,8 +35,8 @@ class Notices:
 
     # fmt: off
     __slots__ = (
-        "_interval", "_left_out", "_let_through", "_level", "_log", "_most", "_timer",
-        "_until", "_what"
+        "__weakref__", "_interval", "_left_out", "_let_through", "_level", "_log",
+        "_most", "_timer", "_until", "_what"
     )
     # fmt: on
 
@@ -86,6 +88,7 @@ class Notices:
         self._tell()
 
     def _tell_later(self) -> None:
+        _untold.add(self)
         # It keeps no program going that has nothing else to do.
         self._timer = get_hub().loop.timer(
             max(0.0, self._until - monotonic()), ref=False
@@ -95,6 +98,7 @@ class Notices:
 
     def _tell(self) -> None:
         self._stop_timer()
+        _untold.discard(self)
         left_out, self._left_out = self._left_out, 0
         level, self._level = self._level, 0
         if left_out:
@@ -105,3 +109,14 @@ class Notices:
         timer, self._timer = self._timer, None
         if timer is not None:
             timer.close()
+
+
+#: Those that have left out records and not told so.
+_untold: WeakSet[Notices] = WeakSet()
+
+
+@atexit.register
+def tell_now() -> None:
+    """Tell of all that was left out so far: the program ends."""
+    for notices in list(_untold):
+        notices._tell()

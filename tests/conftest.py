@@ -14,6 +14,7 @@ import pytest
 from gevent import get_hub
 
 import geopb as pb
+from geopb import notices
 from geopb.net.connection import Connection
 
 # pytest finds them by itself where geopb is installed, and here also where it is not.
@@ -110,6 +111,8 @@ def guard(request: pytest.FixtureRequest) -> Iterator[Guard]:
         collect()
         found = [] if failed else _found(guard, before)
     finally:
+        # What was left out of the log is told now, and not in another test's.
+        notices.tell_now()
         del hub.handle_error
         log.removeHandler(recorder)
     if not found and not failed:

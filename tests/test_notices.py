@@ -6,7 +6,7 @@ import logging
 
 import pytest
 
-from geopb.notices import MOST, Notices
+from geopb.notices import MOST, Notices, tell_now
 from tests.support import eventually, turns
 
 LOG = logging.getLogger("geopb.test")
@@ -106,3 +106,19 @@ def test_by_default_a_day_of_it_is_a_small_file(
         notices.warning("number %d", number)
 
     assert len(texts(geopb_log)) == MOST
+
+
+def test_what_was_left_out_is_told_when_the_program_ends(
+    geopb_log: list[logging.LogRecord],
+) -> None:
+    notices = Notices(LOG, "were late", most=1, interval=LONG)
+    for number in range(3):
+        notices.warning("number %d", number)
+
+    tell_now()
+    tell_now()
+
+    assert texts(geopb_log) == [
+        "number 0",
+        "and 2 more were late within 3600 s, which have no lines of their own",
+    ]
