@@ -45,8 +45,8 @@ def test_who_uses_more_than_its_share_beside_others_waits(clock: Clock) -> None:
     pause = read(busy, clock, 0.040)
 
     assert busy.contended
-    # Twice as long as it has worked, but for the burst that it has for nothing.
-    assert 0.060 < pause < 0.080
+    # Half as long again as it has worked, but for the burst that it has for nothing.
+    assert 0.040 < pause < 0.060
     clock.now += pause
     assert read(busy, clock, 0.0001) < 0.001
 
