@@ -10,7 +10,7 @@ from __future__ import annotations
 from collections.abc import Callable
 from collections.abc import Set as AbstractSet
 from time import monotonic
-from typing import Protocol
+from typing import Any, Protocol
 
 from gevent import get_hub
 from gevent.event import Event
@@ -46,7 +46,11 @@ class Quiet:
         stoppers: Calls, and makings of streams, that stop the server.
     """
 
-    __slots__ = ("_counts", "_owed", "_owed_until", "_pipeline", "_waiting", "stoppers")
+    # fmt: off
+    __slots__ = (
+        "_counts", "_owed", "_owed_until", "_pipeline", "_timer", "_waiting", "stoppers"
+    )
+    # fmt: on
 
     def __init__(self, counts: Counts, pipeline: Pipeline) -> None:
         self._counts = counts
@@ -58,6 +62,7 @@ class Quiet:
         #: for.
         self._owed = 0
         self._owed_until = 0.0
+        self._timer: Any = None
 
     def add_stopper(self, stopper: object) -> None:
         """Take note that a call, or the making of a stream, stops its own server."""
@@ -74,6 +79,7 @@ class Quiet:
         """Take note of a call that was not run, and that its caller makes again."""
         self._owed += 1
         self._owed_until = monotonic() + _MADE_AGAIN
+        self._look_again_then()
 
     def came(self) -> None:
         """Take note of a call that has come: perhaps one that was put off."""
@@ -82,15 +88,7 @@ class Quiet:
 
     def wait_until_quiet(self, timeout: float | None) -> None:
         """Block until nothing runs but what stops the server, or `timeout`."""
-        if not self._owed:
-            self._wait_until(self._is_quiet, timeout)
-            return
-        timer = get_hub().loop.timer(max(self._owed_until - monotonic(), 0))
-        timer.start(self._changed, update=True)
-        try:
-            self._wait_until(self._is_quiet, timeout)
-        finally:
-            timer.close()
+        self._wait_until(self._is_quiet, timeout)
 
     def wait_until_no_stopper(self, timeout: float) -> None:
         """Block until those that stop the server are answered, or `timeout`."""
@@ -98,6 +96,7 @@ class Quiet:
 
     def _is_quiet(self) -> bool:
         if self._owed and monotonic() < self._owed_until:
+            # `_time_is_over` looks again.
             return False
         left = self._counts.under_way
         if self._counts.waiting and self.stoppers:
@@ -111,7 +110,25 @@ class Quiet:
         if not true():
             became_true = Event()
             self._waiting = [*self._waiting, (true, became_true)]
+            self._look_again_then()
             became_true.wait(timeout)
+
+    def _look_again_then(self) -> None:
+        """Have those that wait looked at when what is owed is not waited for any more.
+
+        Its caller may not want it any more, which nothing tells.
+        """
+        if self._waiting and self._owed:
+            if self._timer is not None:
+                self._timer.close()
+            self._timer = get_hub().loop.timer(max(self._owed_until - monotonic(), 0))
+            self._timer.start(self._time_is_over, update=True)
+
+    def _time_is_over(self) -> None:
+        self._timer.close()
+        self._timer = None
+        self._owed = 0
+        self._changed()
 
     def _changed(self) -> None:
         for true, became_true in self._waiting:

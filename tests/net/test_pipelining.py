@@ -1127,6 +1127,21 @@ def test_stop_waits_a_moment_for_a_call_that_is_not_made_again(root: Root) -> No
         assert isinstance(called.exception, pb.Cancelled)
 
 
+def test_stop_is_not_held_up_by_one_that_is_put_off_meanwhile(root: Root) -> None:
+    """Its caller may not want it any more; nothing tells that."""
+    with pb.serve(root, "127.0.0.1:0") as server, pb.connect(server.address) as client:
+        slow = root_of(client).callRemote("slow", 1)
+        eventually(lambda: root.waiting)
+        stopping = gevent.spawn(server.stop)
+        eventually(lambda: client.draining)
+
+        server_connection(server).service.quiet.put_off()
+        root.go.set()
+
+        assert slow.get(timeout=5) == 1
+        stopping.get(timeout=5)
+
+
 def test_a_call_that_a_hook_makes_is_an_argument_of_the_one_being_packed(
     joined: Pair, root: Root, remote: Any
 ) -> None:
