@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import gc
 import os
+import re
 import subprocess
 import sys
 import textwrap
@@ -109,6 +110,11 @@ def assert_released(connections: Iterable[Connection], timeout: float = SOON) ->
     except AssertionError:
         held = ", ".join(repr(each.statistics()) for each in connections)
         raise AssertionError(f"still held after {timeout:g} s: {held}") from None
+
+
+def named(value: object) -> str:
+    """Return a test's id for a value: its text, the same in each run."""
+    return re.sub(r" at 0x[0-9a-f]+", "", repr(value))
 
 
 def run_python(code: str, *, timeout: float = 20.0) -> subprocess.CompletedProcess[str]:

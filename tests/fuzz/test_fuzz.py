@@ -6,7 +6,6 @@ ten times as many; hypothesis looks for what is smallest when something is found
 
 from __future__ import annotations
 
-import os
 from itertools import islice
 from time import process_time, thread_time
 
@@ -22,13 +21,11 @@ from geopb.limits import Limits
 from geopb.wire.codec import DecodeRefused
 from tests.fuzz import ends, seeds
 from tests.fuzz.mutants import changes, mutants
-from tests.properties.profile import many, usual
+from tests.properties.profile import TIMES, many, usual
 from tests.timing import seconds
 from tests.vectors.cbor import Tag, item
 
-#: How many times as much.
-_TIMES = 10 if os.environ.get("GAUNTLET") == "full" else 1
-_ONE, _TWO, _BODIES = 10_000 * _TIMES, 400 * _TIMES, 100_000 * _TIMES
+_ONE, _TWO, _BODIES = 5_000 * TIMES, 200 * TIMES, 50_000 * TIMES
 #: One decoding in so many is that of the seed itself.
 _SEED = 20_261
 

@@ -744,18 +744,19 @@ def test_a_sender_counts_tiny_arrays_alike() -> None:
 
 @pytest.mark.slow
 def test_a_message_full_of_arrays_stays_small() -> None:
-    """Without the count 4 MiB of them would take a gigabyte."""
-    count = Limits().max_structure_size // LEAST_BYTES
+    """Without the count a MiB of them would take a quarter of a gigabyte."""
+    limits = Limits(max_structure_size=MEBI)
+    count = limits.max_structure_size // LEAST_BYTES
     body = item([1, 1, 0, "take", [[typed(b"")] * count]])
     tracemalloc.start()
     try:
-        arrived = unpack(body, [])
+        arrived = unpack(body, [], limits=limits)
         peak = tracemalloc.get_traced_memory()[1]
     finally:
         tracemalloc.stop()
 
     assert len(arrived) == count
-    assert peak < 100 * MEBI
+    assert peak < 25 * MEBI
 
 
 @given(

@@ -50,7 +50,7 @@ def answer(content: Any, question: int = 7) -> bytes:
 
 
 @given(values | graphs())
-@settings(usual, max_examples=50)
+@usual
 def test_any_value_is_read_as_its_receiver_reads_it(value: Any) -> None:
     packed = Encoder(Nobody(), Limits).pack([messages.ANSWER, 7], (value,))
 

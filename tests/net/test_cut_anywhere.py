@@ -84,7 +84,8 @@ def test_a_call_ends_once_wherever_the_stream_is_cut(
 
 def test_an_exchange_works_in_pieces_of_any_size() -> None:
     most = max(bytes_of_an_exchange())
-    for size in range(1, most + 1):
+    # Each size around a frame's head, and then some of each length.
+    for size in (*range(1, 40), *range(40, most, 7), most):
         with connected_pair(Root(), on_link=lambda link: link.split(size)) as pair:  # noqa: B023
             assert exchange(pair).get(timeout=5) == TEXT * 2
             assert root_of(pair.client)

@@ -441,10 +441,10 @@ def test_a_forked_child_that_goes_on_leaves_the_lines_to_its_parent(
                     remote.callRemoteOnly("tell", number)
                 pid = {fork}()
                 if not pid:
-                    gevent.sleep(0.2)
+                    gevent.sleep(0.1)
                     print("leaves", flush=True)
                     raise SystemExit
-                for number in range(100):
+                for number in range(30):
                     assert remote.callRemote("echo", number).get(timeout=5) == number
                     gevent.sleep(0.005)
                 assert len(pending.get(timeout=5)) == 4_000_000

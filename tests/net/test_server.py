@@ -17,13 +17,13 @@ from gevent.server import StreamServer
 import geopb as pb
 from tests.conftest import Pair, Serve
 from tests.net.roots import Doing, Holding, root_of
-from tests.support import eventually, turns
+from tests.support import eventually, named, turns
 
 
 @pytest.mark.parametrize(
     "root",
     [None, "root", object(), pb.Referenceable(), pb.Root, Doing, 5, [pb.Root()]],
-    ids=repr,
+    ids=named,
 )
 def test_what_is_no_Root_is_a_TypeError_at_once(root: Any) -> None:
     for use in (pb.PBServerFactory, lambda root: pb.serve(root, "127.0.0.1:0")):

@@ -21,7 +21,7 @@ import geopb as pb
 from geopb.workers import worker_pool
 from tests.conftest import Pair
 from tests.net.roots import Doing, Holding, root_of
-from tests.support import collect, eventually, turns
+from tests.support import collect, eventually, named, turns
 
 UNEXPECTED = "Peer will receive following PB traceback"
 Call = Callable[..., Any]
@@ -76,7 +76,7 @@ def raising(error: BaseException) -> Call:
 @pytest.mark.parametrize(
     "name",
     [None, 5, b"echo", ["echo"], ("echo",), object(), 1.5, True, print, str.upper, int],
-    ids=repr,
+    ids=named,
 )
 def test_a_method_name_of_a_wrong_kind_is_a_TypeError_at_once(
     harness: Harness, name: Any
@@ -374,7 +374,7 @@ class OwnBase(BaseException):
         (asyncio.CancelledError(), "asyncio.exceptions.CancelledError"),
         (BaseException("base"), "builtins.BaseException"),
     ],
-    ids=repr,
+    ids=named,
 )
 def test_what_is_no_Exception_is_answered_logged_and_harmless(
     harness: Harness, error: BaseException, its_type: str

@@ -11,7 +11,7 @@ from hypothesis.stateful import RuleBasedStateMachine, invariant, precondition, 
 
 from geopb.limits import Limits
 from tests.broker.harness import Answer, Pair, Side, Thing
-from tests.properties.profile import usual
+from tests.properties.profile import TIMES, usual
 
 LIMITS = Limits(max_references=6, max_message_size=100_000, max_structure_size=16_384)
 sides = st.sampled_from(["a", "b"])
@@ -152,4 +152,6 @@ class TwoBrokers(RuleBasedStateMachine):
 
 
 TestTwoBrokers = TwoBrokers.TestCase
-TestTwoBrokers.settings = settings(usual, max_examples=80, stateful_step_count=40)
+TestTwoBrokers.settings = settings(
+    usual, max_examples=40 * TIMES, stateful_step_count=40
+)
