@@ -6,7 +6,7 @@ from time import thread_time
 from typing import Any
 
 import pytest
-from hypothesis import given, settings
+from hypothesis import given
 
 from geopb.jelly import tags
 from geopb.jelly.encode import Encoder
