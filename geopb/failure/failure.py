@@ -86,7 +86,7 @@ class Failure:
     def __init__(
         self, exception: BaseException | None = None, *, quiet: bool = False
     ) -> None:
-        #: Not to be logged though nobody looks at it: it was asked for.
+        #: Not to be logged though nobody looks at it: asked for, or logged before.
         self.quiet = quiet
         if exception is None:
             exception = sys.exception()

@@ -48,6 +48,10 @@ def _log_the_living() -> None:
 
 
 def _log_unhandled(failure: Failure) -> None:
+    if failure.quiet:
+        # Of another promise that has failed with the same: told already.
+        return
+    failure.quiet = True
     # A peer may have made the text: its lines must not pass for lines of the log.
     margin = "| " if isinstance(failure, CopiedFailure) else ""
     lines = failure.getTraceback().splitlines()

@@ -612,6 +612,21 @@ def test_a_failure_is_logged_once_when_nobody_looks(
     assert "unseen" in unhandled[0].getMessage()
 
 
+def test_a_failure_is_logged_once_however_many_depend_on_it(
+    joined: Pair, remote: Any, geopb_log: list[Any]
+) -> None:
+    failing = remote.callRemote("fail", "unseen")
+    called = [failing.callRemote("three", 1), remote.callRemote("echo", failing)]
+    for each in called:
+        each.wait(timeout=5)
+
+    del failing, called, each
+    collect()
+
+    unhandled = [each for each in geopb_log if "Unhandled" in each.getMessage()]
+    assert len(unhandled) == 1
+
+
 @pytest.mark.parametrize("there", [False, True], ids=["waiting", "there"])
 def test_a_failure_that_was_looked_at_is_not_logged(
     joined: Pair, remote: Any, geopb_log: list[Any], there: bool
