@@ -17,7 +17,7 @@ from geopb.broker.references import Import, Line
 from geopb.errors import InsecureJelly
 from geopb.failure import Failure
 from geopb.flavors.cacheable import RemoteCache
-from geopb.jelly.finish import Step
+from geopb.jelly.steps import Step
 
 _new: Any = object.__new__
 _set_attribute: Any = object.__setattr__

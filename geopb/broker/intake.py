@@ -13,10 +13,12 @@ from typing import Any
 from geopb.broker.imports import Imports
 from geopb.broker.inbox import Inbox, Waiting
 from geopb.errors import Error, InsecureJelly, LimitExceeded, ProtocolError
-from geopb.jelly.decode import Finder, Unjellier
+from geopb.jelly.contents import Finder
+from geopb.jelly.decode import Unjellier
 from geopb.jelly.draft import Draft
 from geopb.jelly.finish import Unfinished
 from geopb.jelly.readers import NOBODY, Readers
+from geopb.jelly.slots import Salvaged
 from geopb.limits import Limits
 from geopb.wire.codec import DecodeRefused
 from geopb.wire.framing import ChunkPart, FrameReader
@@ -103,19 +105,22 @@ class Intake:
         """
         idle = self._readers.idle
         reader = idle.pop() if idle else self._readers.make(self._finder)
-        reader.finder = self._finder
+        reader.contents.finder = self._finder
+        message: list[Any] | None = None
         try:
-            message: list[Any] = reader.read(body)
+            message = reader.read(body)
             if reader.draft.used:
                 return self._noted(reader.draft, message)
         except (DecodeRefused, LimitExceeded, InsecureJelly) as error:
+            salvaged = None if message is None else reader.draft.salvaged(message)
             reader.draft.forget()
             self._imports.refuse()
             # Nothing of the first reading is held while it is read again.
-            return self._salvage(reader, body, _as_error(error))
+            message = None
+            return self._salvage(reader, body, salvaged, _as_error(error))
         finally:
             # What waits for the next message keeps no connection alive.
-            reader.finder = NOBODY
+            reader.contents.finder = NOBODY
             idle.append(reader)
         if not message:
             raise ProtocolError("a message that is an empty array")
@@ -179,11 +184,18 @@ class Intake:
         """Forget all: the connection has ended."""
         self._inbox.clear()
 
-    def _salvage(self, reader: Unjellier, body: bytes, error: Error) -> Refused:
-        try:
-            salvaged = reader.salvage(body)
-        except DecodeRefused as worse:
-            raise ProtocolError(f"a message that cannot be read: {worse}") from None
+    def _salvage(
+        self,
+        reader: Unjellier,
+        body: bytes,
+        salvaged: Salvaged | None,
+        error: Error,
+    ) -> Refused:
+        if salvaged is None:
+            try:
+                salvaged = reader.salvage(body)
+            except DecodeRefused as worse:
+                raise ProtocolError(f"a message that cannot be read: {worse}") from None
         for number, length in salvaged.bulk:
             self._inbox.discard(number, length)
         return Refused(salvaged.head, error, salvaged.theirs)

@@ -26,9 +26,9 @@ from geopb.flavors.referenceable import Referenceable
 from geopb.flavors.streamed import Stream, as_stream
 from geopb.flavors.viewable import AvatarReference, Viewable, ViewPoint
 from geopb.jelly import tags
-from geopb.jelly.finish import Step
 from geopb.jelly.passing import Instead, Packing, State
 from geopb.jelly.registry import ClassRegistry, enum_name
+from geopb.jelly.steps import Step
 from geopb.limits import Limits
 from geopb.wire import messages
 from geopb.wire.codec import CBORTag, DecodeRefused

@@ -105,7 +105,7 @@ def restore(
 ) -> BaseException:
     """Give an exception the arguments and attributes that it had on its own side."""
     _ARGS.__set__(exception, tuple(args))
-    members = _members(type(exception))
+    members = _members(type(exception)) if told else {}
     for name, value in told.items():
         if name in members:
             members[name].__set__(exception, value)

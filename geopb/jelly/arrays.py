@@ -55,6 +55,14 @@ _BIG_PREFIXES = {
     "!": True,
 }
 
+#: Why one of these is refused. Made once: a peer may send tens of thousands.
+_UNREGISTERED = {
+    name: f"{name} is not registered here: "
+    f"setUnjellyableForClass({short}, {short}) does it"
+    for name in (ARRAY, MEMORYVIEW, NDARRAY)
+    for short in (name.removeprefix("builtins."),)
+}
+
 # -- out -----------------------------------------------------------------------------
 
 
@@ -190,7 +198,8 @@ class ArrayReader:
     def readers(self) -> dict[int, TagReader]:
         """Return the reader of each tag."""
         readers: dict[int, TagReader] = {
-            tag: partial(self._read_typed, element) for tag, element in ELEMENTS.items()
+            tag: partial(self._read_typed, element, partial(_to_array, element))
+            for tag, element in ELEMENTS.items()
         }
         readers[tags.BOOLS] = self._read_bools
         readers[tags.COMPLEXES] = self._read_complexes
@@ -198,7 +207,13 @@ class ArrayReader:
         readers[tags.MEMORYVIEW] = self._read_view
         return readers
 
-    def _read_typed(self, element: Element, content: Any, immutable: bool) -> MadeArray:
+    def _read_typed(
+        self,
+        element: Element,
+        make: Callable[[list[Any]], Any],
+        content: Any,
+        immutable: bool,
+    ) -> MadeArray:
         """Read the elements, which are an ``array.array`` if nothing is around them."""
         if type(content) is bytes:
             size = len(content)
@@ -211,7 +226,6 @@ class ArrayReader:
         refused = self._refusal(ARRAY)
         if element.code is None:
             refused = f"there is no array.array of {element}"
-        make = partial(_to_array, element)
         made = MadeArray(make, [content], element, size, refusal=refused)
         least = self._draft.add_array(made) * LEAST_BYTES
         if least > self._limit:
@@ -260,11 +274,7 @@ class ArrayReader:
     def _refusal(self, name: str) -> str | None:
         if self._registry.find_array(name) is not None:
             return None
-        short = name.removeprefix("builtins.")
-        return (
-            f"{name} is not registered here: setUnjellyableForClass({short}, {short}) "
-            "does it"
-        )
+        return _UNREGISTERED[name]
 
 
 def _bare(content: Any) -> MadeArray:

@@ -48,16 +48,43 @@ class HashBudget:
 
     def make_set(self, members: list[Any]) -> set[Any]:
         """Return the set of `members`, all different. Raises DecodeRefused."""
-        made: set[Any] = set()
-        self._build(made.update, members)
+        if len(members) <= _FREE:
+            try:
+                made = set(members)
+            except (TypeError, ValueError) as error:
+                raise _unhashable(error) from None
+        else:
+            made = set()
+            self._build(made.update, members)
+        if len(made) != len(members):
+            raise DecodeRefused("a set that holds a member twice")
+        return made
+
+    def make_frozenset(self, members: list[Any]) -> frozenset[Any]:
+        """Return the frozenset of `members`, all different. Raises DecodeRefused."""
+        if len(members) > _FREE:
+            return frozenset(self.make_set(members))
+        try:
+            made = frozenset(members)
+        except (TypeError, ValueError) as error:
+            raise _unhashable(error) from None
         if len(made) != len(members):
             raise DecodeRefused("a set that holds a member twice")
         return made
 
     def make_dict(self, keys: list[Any], values: list[Any]) -> dict[Any, Any]:
         """Return the dict of `keys`, all different, and `values`."""
+        if len(keys) <= _FREE:
+            try:
+                # As many of both, as they come in pairs.
+                made = dict(zip(keys, values))  # noqa: B905
+            except (TypeError, ValueError) as error:
+                raise _unhashable(error) from None
+            if len(made) != len(keys):
+                raise DecodeRefused("a map that holds a key twice")
+            return made
+        made = {}
         # First the keys alone: a slice of pairs would hash them the same way.
-        made: dict[Any, Any] = {}
         self._build(lambda part: made.update(dict.fromkeys(part)), keys)
         if len(made) != len(keys):
             raise DecodeRefused("a map that holds a key twice")
@@ -66,9 +93,6 @@ class HashBudget:
 
     def _build(self, add: Callable[[list[Any]], object], keys: list[Any]) -> None:
         try:
-            if len(keys) <= _FREE:
-                add(keys)
-                return
             begun = self._clock() - self.spent
             for start in range(0, len(keys), _SLICE):
                 add(keys[start : start + _SLICE])
@@ -77,5 +101,9 @@ class HashBudget:
                 if self.spent > _ALLOWANCE + self._keys * _EACH:
                     raise DecodeRefused("keys that collide: they take too long to hash")
         except (TypeError, ValueError) as error:
-            # The second is what a memoryview says.
-            raise DecodeRefused(f"a key that cannot be hashed: {error}") from None
+            raise _unhashable(error) from None
+
+
+def _unhashable(error: TypeError | ValueError) -> DecodeRefused:
+    # The second is what a memoryview says.
+    return DecodeRefused(f"a key that cannot be hashed: {error}")

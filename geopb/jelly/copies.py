@@ -10,12 +10,13 @@ from __future__ import annotations
 from collections.abc import Callable
 from enum import Enum
 from functools import partial
+from itertools import repeat
 from typing import Any
 
 from geopb.failure.fresh import bare, restore
 from geopb.jelly.draft import Draft
-from geopb.jelly.finish import SetFields, TakeState
 from geopb.jelly.registry import ClassRegistry, Record, enum_member
+from geopb.jelly.steps import SetFields, TakeState
 from geopb.text import printable, safe_repr
 from geopb.wire.codec import DecodeRefused
 from geopb.wire.messages import MAX_ID
@@ -63,10 +64,11 @@ class CopyReader:
         if not width:
             # Nobody sends such, and each byte of it would be an object.
             raise DecodeRefused(f"a table of {printable(name)}, which has no fields")
-        if not all(type(row) is list and len(row) == width for row in rows):
+        # By id(): a peer's row may be an object whose class has an `==` of its own.
+        types = {*map(id, map(type, rows))}
+        if not (types <= {id(list)} and {*map(len, rows)} <= {width}):
             raise DecodeRefused(f"a row of {printable(name)} of another length")
-        cls = record.cls
-        made = [_new(cls) for _ in rows]
+        made = list(map(_new, repeat(record.cls, len(rows))))
         self._draft.add_table(made, rows, SetFields(record, made, fields, rows))
         for number, index in zip(defined[::2], defined[1::2], strict=True):
             if type(index) is not int or not 0 <= index < len(made):

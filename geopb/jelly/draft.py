@@ -14,20 +14,26 @@ from typing import Any
 
 from geopb.errors import over_limit
 from geopb.jelly.budget import HashBudget
-from geopb.jelly.finish import (
-    FillDict,
-    FillSet,
-    Hashing,
-    Place,
-    Step,
-    Unfinished,
-    holds_placeholder,
-)
+from geopb.jelly.finish import Unfinished, holds_placeholder
 from geopb.jelly.scalars import SCALARS
-from geopb.jelly.slots import AnswerSlot, BulkSlot, Made, MadeArray, Placeholder
+from geopb.jelly.slots import (
+    Again,
+    AnswerSlot,
+    BulkSlot,
+    Made,
+    MadeArray,
+    Placeholder,
+    Salvaged,
+)
+from geopb.jelly.steps import FillDict, FillSet, Hashing, Step
 from geopb.jelly.weight import Weigher
 from geopb.wire import messages
 from geopb.wire.codec import DecodeRefused
+
+#: The kind and the question: who refuses a message needs no more.
+_ENVELOPE = 2
+#: Numbers below this have one placeholder each.
+_FEW_NUMBERS = 256
 
 
 class Draft:
@@ -56,6 +62,8 @@ class Draft:
         self.theirs: list[int] = []
         self.slots: list[BulkSlot] = []
         self.named: list[AnswerSlot] = []
+        #: What stands for the first numbers.
+        self._again: dict[int, Again] = {}
         #: What DEFINE has numbered: numbers, and as many containers.
         self._numbers: list[int] = []
         self._defined: list[Any] = []
@@ -87,11 +95,20 @@ class Draft:
         # nothing names them, as none may be given twice.
         known = self._budget.make_dict(self._numbers, self._defined)
         # First of all arrays, as what comes before one may hold it by its number.
-        arrays = [Place(made, runs_code=False) for made in self._arrays]
-        steps = arrays + self._steps + self._waits
+        steps = [*self._arrays, *self._steps, *self._waits]
         if not (steps or self.placeholders):
             return None
         return Unfinished(message, steps, self.placeholders, known, self.named)
+
+    def salvaged(self, message: list[Any]) -> Salvaged | None:
+        """Return what is left of a message that was read to its end, and is refused.
+
+        None if it has no envelope.
+        """
+        if len(message) < _ENVELOPE:
+            return None
+        bulk = [(slot.id, slot.length) for slot in self.slots]
+        return Salvaged(message[:_ENVELOPE], self.theirs, bulk)
 
     # -- notes -----------------------------------------------------------------------
 
@@ -117,6 +134,17 @@ class Draft:
         self._tables.append((made, rows))
         self.add_copy(made, rows, step)
 
+    def again(self, number: int) -> Again:
+        """Return what stands for what a number is given to."""
+        self.used = self.placeholders = True
+        if number >= _FEW_NUMBERS:
+            return Again(number)
+        # Peers number from 0: one serves all places, and no number can collide.
+        found = self._again.get(number)
+        if found is None:
+            found = self._again[number] = Again(number)
+        return found
+
     def define(self, number: int, made: object) -> None:
         """Note a list, dict, copy or array under a number."""
         if type(made) not in (list, dict, MadeArray) and (
@@ -137,14 +165,14 @@ class Draft:
 
     def make_tuple(self, items: list[Any]) -> Any:
         """Return the tuple, or its placeholder where it holds one."""
-        if self.placeholders and holds_placeholder(items):
+        if holds_placeholder(items):
             return self._made(tuple, items, runs_code=False)
         return tuple(items)
 
     def make_set(self, members: list[Any]) -> set[Any]:
         """Return the set; filled later where hashing runs users' code."""
         self.used = True
-        if self._may_hash(members):
+        if not (self.objects or self.placeholders) or self._may_hash(members):
             return self._budget.make_set(members)
         made: set[Any] = set()
         self._steps.append(FillSet(made, members, self._hash_later()))
@@ -154,20 +182,15 @@ class Draft:
     def make_frozenset(self, members: list[Any]) -> Any:
         """Return the frozenset, or its placeholder where hashing runs users' code."""
         self.used = True
-        if self._may_hash(members):
-            return frozenset(self._budget.make_set(members))
-        hashing = self._hash_later()
-        return self._made(
-            lambda members: frozenset(hashing.make_set(members)),
-            members,
-            runs_code=True,
-        )
+        if not (self.objects or self.placeholders) or self._may_hash(members):
+            return self._budget.make_frozenset(members)
+        return self._made(self._hash_later().make_frozenset, members, runs_code=True)
 
     def make_dict(self, flat: list[Any]) -> dict[Any, Any]:
         """Return the dict of keys and values; filled later where hashing is code."""
         self.used = True
         keys, values = flat[::2], flat[1::2]
-        if self._may_hash(keys):
+        if not (self.objects or self.placeholders) or self._may_hash(keys):
             return self._budget.make_dict(keys, values)
         made: dict[Any, Any] = {}
         self._steps.append(FillDict(made, keys, values, self._hash_later()))
@@ -186,26 +209,25 @@ class Draft:
         Raises:
             DecodeRefused: They hold bulk.
         """
-        if not (self.objects or self.placeholders):
-            return True
         if self.slots:
             _refuse_bulk(keys)
-        waiting = list(keys)
+        waiting = keys
         while waiting:
-            key = waiting.pop()
-            if type(key) is tuple:
-                waiting += key
-            elif type(key) not in _HASHED_HERE:
-                return False
+            deeper: list[Any] = []
+            for key in waiting:
+                if type(key) is tuple:
+                    deeper += key
+                elif type(key) not in _HASHED_HERE:
+                    return False
+            waiting = deeper
         return True
 
     def _made(
         self, make: Callable[[list[Any]], Any], items: list[Any], *, runs_code: bool
     ) -> Made:
-        made = Made(make, items)
+        made = Made(make, items, runs_code=runs_code)
         self.used = self.placeholders = True
-        self._steps.append(Place(made, runs_code=runs_code))
-        self._inside[id(made)] = items
+        self._steps.append(made)
         return made
 
     # -- depth -----------------------------------------------------------------------
@@ -230,14 +252,18 @@ class Draft:
             level = [inner for item in level for inner in self._items(item)]
 
     def _nests(self, value: Any) -> bool:
-        return type(value) in _NESTING or id(value) in self._inside
+        kind = type(value)
+        return kind in _NESTING or kind is Made or id(value) in self._inside
 
     def _items(self, container: Any) -> list[Any]:
         """Return what stands in a container; a copy's state is the copy's own level."""
+        if type(container) is Made:
+            items: list[Any] = container.items
+            return items
         inside = self._inside.get(id(container))
         if inside is None:
             return _inside(container)
-        if type(container) in _NESTING or issubclass(type(container), Made):
+        if type(container) in _NESTING:
             return inside
         return [
             item

@@ -12,11 +12,27 @@ from __future__ import annotations
 from collections.abc import Callable
 from typing import Any
 
-from geopb.jelly.decode import Finder, Unjellier
+from geopb.jelly.contents import Contents, Finder
+from geopb.jelly.decode import Unjellier
 from geopb.jelly.registry import NO_CLASSES
 from geopb.jelly.slots import AnswerSlot, BulkSlot
 from geopb.limits import Limits
 from geopb.wire.codec import DecodeRefused
+
+
+class _OwnContents(Contents):
+    """Reads what stands in tags of this side's own."""
+
+    def _mine(self, content: Any, immutable: bool) -> object:
+        # An object of this side, whose hash is users' code.
+        self._draft.used = self._draft.objects = True
+        return self.finder.found_theirs(content)
+
+    def _bulk(self, content: Any, immutable: bool) -> BulkSlot:
+        raise DecodeRefused("bulk is not kept")
+
+    def _answer_of(self, content: Any, immutable: bool) -> AnswerSlot:
+        raise DecodeRefused("an answer holds no other one")
 
 
 class OwnReader(Unjellier):
@@ -26,6 +42,8 @@ class OwnReader(Unjellier):
         limits: This side's limits.
         clock: CPU seconds of this thread, for the hash budget.
     """
+
+    contents_class = _OwnContents
 
     def __init__(self, limits: Limits, clock: Callable[[], float]) -> None:
         super().__init__(_NOBODY, limits, clock, NO_CLASSES)
@@ -44,7 +62,7 @@ class OwnReader(Unjellier):
                 answer to another question.
         """
         draft = self.draft
-        self.finder = finder
+        self.contents.finder = finder
         try:
             message = self.read(body)
             if message[1] != question:
@@ -56,19 +74,8 @@ class OwnReader(Unjellier):
                 unfinished.finish()
             return message[2][0]
         finally:
-            self.finder = _NOBODY
+            self.contents.finder = _NOBODY
             draft.forget()
-
-    def _mine(self, content: Any, immutable: bool) -> object:
-        # An object of this side, whose hash is users' code.
-        self.draft.used = self.draft.objects = True
-        return self.finder.found_theirs(content)
-
-    def _bulk(self, content: Any, immutable: bool) -> BulkSlot:
-        raise DecodeRefused("bulk is not kept")
-
-    def _answer_of(self, content: Any, immutable: bool) -> AnswerSlot:
-        raise DecodeRefused("an answer holds no other one")
 
 
 _NOBODY: Any = None

@@ -10,7 +10,8 @@ from __future__ import annotations
 from collections.abc import Callable
 from typing import Any
 
-from geopb.jelly.decode import Finder, Unjellier
+from geopb.jelly.contents import Finder
+from geopb.jelly.decode import Unjellier
 from geopb.jelly.own import OwnReader
 from geopb.jelly.registry import ClassRegistry
 from geopb.limits import Limits
@@ -26,7 +27,7 @@ class Readers:
     lets another greenlet read.
 
     Attributes:
-        idle: Those that may be taken, given a `finder`; they are put back there.
+        idle: Those that may be taken, given a `Finder`; they are put back there.
     """
 
     __slots__ = ("_clock", "_limits", "_own", "_registry", "idle")

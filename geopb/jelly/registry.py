@@ -42,6 +42,15 @@ class Record:
     plain: bool
     slotted: bool
 
+    def still_plain(self) -> bool:
+        """Whether setting its fields runs no code, as the class is now."""
+        return not any(
+            hasattr(type(vars(base)[field]), "__set__")
+            for base in self.cls.__mro__
+            for field in self.fields
+            if field in vars(base)
+        )
+
 
 class ClassRegistry:
     """Classes accepted from a peer, by qualified name.
@@ -159,12 +168,15 @@ def _record(cls: type, name: str) -> Record:
     setters = [m for m in members if hasattr(type(m), "__set__")]
     in_dict = any("__dict__" in vars(base) for base in cls.__mro__)
     values: Any = attrgetter(*fields) if len(fields) > 1 else _few_values(fields)
+    plain = in_dict and not setters and _asks_nobody(cls)
+    if plain and not hasattr(cls, "__del__"):
+        _fill_one(cls, fields)
     return Record(
         cls=cls,
         name=name,
         fields=fields,
         values=values,
-        plain=in_dict and not setters and _asks_nobody(cls),
+        plain=plain,
         slotted=all(type(m) is MemberDescriptorType for m in setters),
     )
 
@@ -173,6 +185,22 @@ def _asks_nobody(cls: type) -> bool:
     """Whether looking at an object's ``__dict__`` runs no code of its class."""
     looks_up: Any = cls.__getattribute__
     return looks_up is object.__getattribute__
+
+
+def _fill_one(cls: type, fields: tuple[str, ...]) -> None:
+    """Give one instance its fields, and drop it.
+
+    CPython gives the instances of a class room for the attributes that its first ones
+    had. A table makes all of its records before any has a field: without room each
+    would have a dict to itself, of three times the memory.
+    """
+    try:
+        instance: object = object.__new__(cls)
+    except TypeError:
+        # It has a built-in base, or is abstract, and is never made here.
+        return
+    for field in fields:
+        object.__setattr__(instance, field, None)
 
 
 def _few_values(fields: tuple[str, ...]) -> Callable[[Any], tuple[Any, ...]]:

@@ -1,8 +1,9 @@
 """What stands in a decoded message for values that are not known yet.
 
 Owns the placeholders of aliases, bulk, answers, arrays, and of tuples and frozensets
-that hold such; and what is salvaged of a refused message. Made by ``decode``, filled by
-the broker's inbox (bulk) and pipeline (answers), and by ``finish`` (all else).
+that hold such; and what is salvaged of a refused message. Made by ``contents`` and
+``draft``, filled by the broker's inbox (bulk) and pipeline (answers), and by ``finish``
+(all else).
 """
 
 from __future__ import annotations
@@ -13,6 +14,7 @@ from typing import Any
 
 from geopb.jelly import tags
 from geopb.jelly.elements import Element
+from geopb.jelly.steps import Step
 from geopb.wire.codec import DecodeRefused
 
 
@@ -63,15 +65,65 @@ class AnswerSlot(Placeholder):
     value: object = None
 
 
-@dataclass(slots=True, eq=False)
-class Made(Placeholder):
-    """Stands for an immutable value, made of `items` when these are known."""
+class Made(Placeholder, Step):
+    """Stands for an immutable value, and is the step that makes it of `items`.
 
-    make: Callable[[list[Any]], Any]
-    items: list[Any]
+    Both in one, and where it stands in its own slots: a peer may send a hundred
+    thousand of these in a mebibyte.
+
+    Attributes:
+        make: Makes the value.
+        items: What of, when that is known.
+    """
+
+    __slots__ = ("_container", "_more", "_place", "items", "make", "runs_code")
+
+    def __init__(
+        self,
+        make: Callable[[list[Any]], Any],
+        items: list[Any],
+        *,
+        runs_code: bool = False,
+    ) -> None:
+        self.make = make
+        self.items = items
+        self.runs_code = runs_code
+        #: Where it stands: a container and a place in it, None for nowhere yet.
+        self._container: Any = None
+        self._place: Any = None
+        #: Further ones.
+        self._more: list[tuple[Any, Any]] | None = None
+
+    # Made when asked for: to keep both would take as much memory as all the rest.
+    @property
+    def makes(self) -> Sequence[object]:  # type: ignore[override]
+        """Itself: whoever uses the value has this in its place."""
+        return (self,)
+
+    @property
+    def parts(self) -> Sequence[list[Any]]:  # type: ignore[override]
+        """What it is made of."""
+        return (self.items,)
+
+    def stands_in(self, container: Any, place: Any) -> None:
+        """Take note of a place where the value belongs."""
+        if self._container is None:
+            self._container, self._place = container, place
+        elif self._more is None:
+            self._more = [(container, place)]
+        else:
+            self._more.append((container, place))
+
+    def do(self) -> None:
+        """Make it once, and put it wherever it belongs."""
+        value = self.make(self.items)
+        if self._container is not None:
+            self._container[self._place] = value
+        if self._more is not None:
+            for container, place in self._more:
+                container[place] = value
 
 
-@dataclass(slots=True, eq=False)
 class MadeArray(Made):
     """Stands for an array; `items` are its bytes, or the bulk that they will be.
 
@@ -82,10 +134,22 @@ class MadeArray(Made):
         refusal: Why it may not be made as it stands, None where it may.
     """
 
-    element: Element
-    size: int
-    shape: tuple[int, ...] | None = None
-    refusal: str | None = None
+    __slots__ = ("element", "refusal", "shape", "size")
+
+    def __init__(
+        self,
+        make: Callable[[list[Any]], Any],
+        items: list[Any],
+        element: Element,
+        size: int,
+        *,
+        refusal: str | None = None,
+    ) -> None:
+        super().__init__(make, items)
+        self.element = element
+        self.size = size
+        self.shape: tuple[int, ...] | None = None
+        self.refusal = refusal
 
 
 @dataclass(slots=True)

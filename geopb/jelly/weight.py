@@ -39,6 +39,8 @@ class Weigher:
         self._weights: dict[int, int] = {}
         self._opened: set[int] = set()
         self._total = 0
+        #: Keys that hash nothing but themselves.
+        self._simple = 0
 
     def add(self, keys: Iterable[Any]) -> None:
         """Count keys that are to be hashed.
@@ -50,8 +52,13 @@ class Weigher:
             self._rows.update(zip(map(id, made), rows, strict=True))
         self._tables = []
         for key in keys:
-            self._total += self._weigh(key)
-        if self._total > max(_MOST, _EACH * len(self._weights)):
+            if self._parts(key):
+                self._total += self._weigh(key)
+            else:
+                # Each has come for itself; no need to remember it.
+                self._total += 1
+                self._simple += 1
+        if self._total > max(_MOST, _EACH * (len(self._weights) + self._simple)):
             raise DecodeRefused("keys that share so much that they take long to hash")
 
     def _weigh(self, key: Any) -> int:

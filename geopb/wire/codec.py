@@ -64,7 +64,14 @@ class _InertTags(dict[int, TagReader]):
     """Accepts every tag and makes nothing of it."""
 
     def __missing__(self, tag: int) -> TagReader:
+        if len(self) < _MOST_REMEMBERED:
+            # Where there is one of it there are many.
+            self[tag] = _nothing
         return _nothing
+
+
+#: Tags that are not asked for again: bounded, as peers choose numbers that collide.
+_MOST_REMEMBERED = 128
 
 
 def _nothing(content: Any, immutable: bool) -> None:

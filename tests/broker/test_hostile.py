@@ -10,6 +10,7 @@ import pytest
 
 import geopb as pb
 from geopb.jelly import tags
+from geopb.jelly.decode import Unjellier
 from geopb.limits import Limits
 from tests.broker.harness import Side, Thing, opened, refusal
 from tests.jelly import hostile
@@ -45,6 +46,31 @@ def test_one_refused_call_changes_nothing_for_the_next() -> None:
         side.receive(call(Tag(35, "a*"), 1, 2, 3, number=number))
         assert b"InsecureJelly" in side.take()
         assert works(side)
+    side.close()
+
+
+def test_what_was_read_to_its_end_is_not_read_again_to_be_refused(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    """Its references and its bulk are known: to find them once more costs as much."""
+    monkeypatch.delattr(Unjellier, "salvage")
+    side = opened()
+
+    side.receive(
+        call(
+            Tag(tags.MINE, 5),
+            Tag(tags.DEFINE, [3, []]),
+            Tag(tags.DEFINE, [3, []]),
+            Tag(tags.BULK, [8, 2, tags.BULK_BYTES]),
+            number=1,
+        )
+    )
+    refused = side.take()
+    side.receive(frame([5, 8, b"ab"]))
+
+    assert frame([4, 5, 1]) in refused
+    assert b"a map that holds a key twice" in refused
+    assert works(side)
     side.close()
 
 

@@ -7,9 +7,9 @@ from typing import Any
 
 from geopb.jelly.decode import Unjellier
 from geopb.jelly.encode import Encoder
-from geopb.jelly.finish import Step
 from geopb.jelly.passing import Packed, Packing, State
 from geopb.jelly.registry import ClassRegistry, Record
+from geopb.jelly.steps import Step
 from geopb.limits import Limits
 from geopb.wire.codec import CBORTag, DecodeRefused
 from tests.vectors.cbor import item
