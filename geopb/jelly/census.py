@@ -26,9 +26,9 @@ _CONTAINERS = {list, dict}
 SCALAR_TYPES = frozenset((str, int, float, bool, NoneType, bytes))
 _PLAIN = SCALAR_TYPES | _CONTAINERS
 
-#: References to a container that only its parent and the level below hold.
+#: What `getrefcount` says of a container that only its parent holds.
 _PARENT: list[list[object]] = [[]]
-_ONE_OWNER = max(map(getrefcount, gc.get_referents(_PARENT)))
+ONE_OWNER = max(map(getrefcount, gc.get_referents(_PARENT)))
 
 #: How a bignum begins, tag 2 or 3, and the heads of bytes longer than 255.
 _BIGNUM_TAGS = (b"\xc2", b"\xc3")
@@ -113,7 +113,7 @@ def plain_tree(values: Iterable[object], max_depth: int, max_items: int) -> bool
             containers = [value for value in level if type(value) in _CONTAINERS]
         if depth == max_depth:
             return False
-        if max(map(getrefcount, containers)) > _ONE_OWNER:
+        if max(map(getrefcount, containers)) > ONE_OWNER:
             # Shared with something, perhaps in here: a container that is met twice
             # comes this way both times.
             looked_at += len(containers)

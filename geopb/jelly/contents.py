@@ -18,6 +18,7 @@ from geopb.jelly.arrays import ArrayReader
 from geopb.jelly.copies import CopyReader
 from geopb.jelly.draft import Draft
 from geopb.jelly.registry import ClassRegistry
+from geopb.jelly.rows import read_rows
 from geopb.jelly.scalars import FEW_BYTES, SCALARS, read_bignum
 from geopb.jelly.slots import Again, AnswerSlot, BulkSlot
 from geopb.jelly.steps import Step
@@ -100,6 +101,7 @@ class Contents:
             tags.SET: self._set,
             tags.FROZENSET: self._frozenset,
             tags.MAP: self._map,
+            tags.ROWS: read_rows,
             tags.BYTEARRAY: _bytearray,
             tags.DEFINE: self._define,
             tags.AGAIN: self._once_more,

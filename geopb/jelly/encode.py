@@ -13,8 +13,12 @@ from collections.abc import Callable, Mapping, Sequence
 from geopb.errors import InsecureJelly, LimitExceeded, over_limit
 from geopb.jelly.census import may_hold_big_integer, plain_tree
 from geopb.jelly.passing import Packed, Packing, Passer, SendLimits
+from geopb.jelly.rows import find_table
 from geopb.jelly.walk import Walk
 from geopb.wire.codec import encode_within
+
+#: A list of dicts is so deep.
+_ROWS_DEPTH = 2
 
 
 class Encoder:
@@ -80,6 +84,14 @@ class Encoder:
     ) -> bytes | None:
         """Encode without the careful pass where nothing in it would be needed."""
         values = [*args, *kwargs.values()] if kwargs else args
+        found = find_table(values) if limits.max_depth >= _ROWS_DEPTH else None
+        if found is not None:
+            place, table = found
+            told = [*values]
+            told[place] = table
+            values = [*values[:place], *values[place + 1 :]]
+            args, rest = told[: len(args)], told[len(args) :]
+            kwargs = kwargs and dict(zip(kwargs, rest, strict=True))
         if not plain_tree(values, limits.max_depth, limits.max_structure_size):
             return None
         message = (

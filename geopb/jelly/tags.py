@@ -36,6 +36,7 @@ BOOLS = 60127
 COMPLEXES = 60128
 ANSWER_OF = 60129
 STREAM = 60130
+ROWS = 60131
 
 #: Standard tags: integers that 64 bits cannot hold.
 POSITIVE_BIGNUM = 2

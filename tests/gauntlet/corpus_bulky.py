@@ -150,6 +150,8 @@ def _many_in_one() -> Iterator[tuple[str, Any]]:
     for name, (kind, fields, row) in rows.items():
         yield name, lambda kind=kind, fields=fields, row=row: table(kind, fields, row)
     yield "rows that are all defined", _defined_rows
+    yield "rows of three zeros", lambda: _rows(["", "b", "c"])
+    yield "rows of many keys", lambda: _rows([str(number) for number in range(1000)])
     yield "one text as key of many maps", lambda: filled(item({"x" * 20: 0}))
     yield "a long tuple", lambda: head(6, tags.TUPLE) + filled(b"\x00")
     yield "a dict of small integers", lambda: head(6, tags.MAP) + _pairs(150_000)
@@ -179,6 +181,13 @@ def table(kind: str, fields: list[str], row: bytes) -> bytes:
     """Return a table of records that fills a mebibyte."""
     before = b"\x84" + item(kind) + item(fields)
     return head(6, tags.COPIES) + before + filled(row, FILLED - 200) + b"\x80"
+
+
+def _rows(keys: list[str]) -> bytes:
+    """Return a table of dicts of zeros that fills a mebibyte."""
+    named = item(keys)
+    count = (FILLED - 100 - len(named)) // len(keys) * len(keys)
+    return head(6, tags.ROWS) + b"\x82" + named + head(4, count) + b"\x00" * count
 
 
 def _defined_rows() -> bytes:

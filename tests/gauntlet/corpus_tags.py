@@ -277,6 +277,13 @@ def _others() -> Iterator[Payload]:
         "set of a set": Tag(tags.SET, [Tag(tags.SET, [])]),
         "map of 1, true and 1.0": Tag(tags.MAP, [1, 1, True, 2, 1.0, 3]),
         "map without a value": Tag(tags.MAP, [1]),
+        "rows of one key": Tag(tags.ROWS, [["a"], [1]]),
+        "rows with an object for key": Tag(
+            tags.ROWS, [["a", "b", Tag(tags.YOURS, 1)], []]
+        ),
+        "rows of a list for key": Tag(tags.ROWS, [["a", "b", []], []]),
+        "rows of a map": Tag(tags.ROWS, {"a": 1}),
+        "rows, the last of them short": Tag(tags.ROWS, [["a", "b", "c"], [1] * 2999]),
         "map of a list": Tag(tags.MAP, [[], 1]),
         "map of a signalling NaN": Tag(tags.MAP, [Tag(tags.DECIMAL, "sNaN"), 1]),
         "yours that was never given": Tag(tags.YOURS, 2**62),

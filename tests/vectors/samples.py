@@ -283,6 +283,14 @@ def _values() -> dict[str, tuple[Any, Any, str]]:
             ],
             "row 1 of the table has number 0 and stands in another place, too",
         ),
+        "rows": (
+            [{"a": n, "b": True, "c": ""} for n in range(8)],
+            Tag(
+                tags.ROWS,
+                [["a", "b", "c"], [e for n in range(8) for e in (n, True, "")]],
+            ),
+            "a list of dicts with the same keys as a table",
+        ),
         "enum": (
             Color.RED,
             Tag(tags.ENUM, ["vectors.Color", "RED"]),
@@ -741,9 +749,26 @@ def _refused_values() -> dict[str, tuple[Any, str]]:
             "a prefix of 0 to 128",
         ),
         "reference-id-zero": (Tag(tags.MINE, 0), "ids begin at 1"),
+        **_refused_rows(),
         **_refused_copies(),
     }
     return wrong
+
+
+def _refused_rows() -> dict[str, tuple[Any, str]]:
+    def rows(*content: Any) -> Tag:
+        return Tag(tags.ROWS, list(content))
+
+    keys = ["a", "b", "c"]
+    return {
+        "rows-no-values": (rows(keys), "keys, and values"),
+        "rows-of-arrays": (rows(keys, [[1, 2, 3]], []), "keys and values alone"),
+        "rows-values-map": (rows(keys, {"a": 1}), "values in an array"),
+        "rows-few-keys": (rows(["a", "b"], [1, 2]), "three keys at the least"),
+        "rows-key-twice": (rows(["a", "b", "a"], []), "each key stands once"),
+        "rows-key-bytes": (rows(["a", "b", b"c"], []), "keys are text"),
+        "rows-row-short": (rows(keys, [1, 2, 3, 4]), "a value for each key"),
+    }
 
 
 def _refused_copies() -> dict[str, tuple[Any, str]]:
