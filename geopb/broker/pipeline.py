@@ -229,6 +229,11 @@ class Pipeline:
                 self._tell(*self._due.popleft())
         finally:
             self._giving = False
+            if not self._due:
+                self._due = _NONE
+        if not self.waiting:
+            # A dict keeps the room of all that it ever held.
+            self.waiting.clear()
 
     def _tell(self, waiting: _Calls, question: int, given: Given) -> None:
         for call in waiting:
