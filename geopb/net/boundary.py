@@ -8,6 +8,7 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from contextvars import Context
+from types import TracebackType
 
 from gevent import GreenletExit
 
@@ -18,6 +19,8 @@ from geopb.jelly.finish import Unfinished
 from geopb.promise.deadline import until
 from geopb.workers import interrupt_main
 
+_traceback: Callable[[BaseException], TracebackType | None]
+_traceback = BaseException.__dict__["__traceback__"].__get__
 _DISPATCH = Referenceable.remoteMessageReceived.__code__
 
 
@@ -45,18 +48,24 @@ def finish(
 
 def pass_on(error: BaseException | None) -> None:
     """Go on with what a call was hit by, now that it is answered."""
-    if isinstance(error, KeyboardInterrupt):
+    if error is None:
+        return
+    kind = type(error)
+    if issubclass(kind, KeyboardInterrupt):
         interrupt_main(error)
-    elif isinstance(error, GreenletExit):
+    elif issubclass(kind, GreenletExit):
         # Whoever killed this greenlet waits for its end.
         raise error
 
 
 def is_misfit(error: BaseException) -> bool:
     """Whether a method was called with arguments that it does not take."""
-    if not isinstance(error, TypeError) or error.__traceback__ is None:
+    # Its type is asked, and not the error: its attributes may be users' code.
+    if not issubclass(type(error), TypeError):
         return False
-    last = error.__traceback__
+    last = _traceback(error)
+    if last is None:
+        return False
     while last.tb_next is not None:
         last = last.tb_next
     return last.tb_frame.f_code is _DISPATCH

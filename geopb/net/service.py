@@ -36,7 +36,7 @@ from geopb.net.updates import Updates
 from geopb.promise.following import outcome
 from geopb.promise.promise import Promise
 from geopb.text import printable, safe_str
-from geopb.workers import worker_pool
+from geopb.workers import Worker, worker_pool
 
 _log = logging.getLogger("geopb")
 
@@ -46,6 +46,8 @@ _MOST_HELD = 64
 _NESTED_SHARE = 2
 #: What a method may return to be answered when that ends.
 _LATER = (Promise, AsyncResult, Greenlet)
+#: What is told where it never does.
+_NEVER_ENDS = "a method may not return the greenlet that a method runs in: it goes on"
 #: The most frequent results, which need no further look.
 _NEVER_LATER = frozenset((NoneType, bool, int, float, str, bytes, list, dict))
 
@@ -227,9 +229,13 @@ class Service:
             return
         # From here on it is not interrupted any more.
         worker.serving = worker.call = None
-        if type(result) not in _NEVER_LATER and isinstance(result, _LATER):
+        # Their types are asked: the class that an object tells is users' code.
+        if type(result) not in _NEVER_LATER and issubclass(type(result), _LATER):
+            if type(result) is Worker:
+                self._answer_failure(call, RuntimeError(_NEVER_ENDS))
+                return
             call.result = result
-            if isinstance(result, Greenlet):
+            if issubclass(type(result), Greenlet):
                 serving_greenlets[result] = (self, call)
             result.rawlink(lambda ended: self._pool.submit(self._late, (call, ended)))
         else:
@@ -312,6 +318,8 @@ class Service:
 
     def _done(self, call: IncomingCall) -> None:
         self._calls.remove(call)
+        # Its traceback holds the method's frames, and those the call.
+        call.interruption = None
         self.running -= 1
         self.asked -= call.question is not None
         if isinstance(self._held, deque) and self._held and self.running < self._limit:

@@ -2,6 +2,9 @@
 
 from __future__ import annotations
 
+import gc
+import weakref
+from collections.abc import Iterator
 from typing import Any
 
 import gevent
@@ -36,6 +39,70 @@ class Copied(pb.Copyable, pb.RemoteCopy):
     def setCopyableState(self, state: Any) -> None:
         self.taking.set()
         self.go.wait()
+
+
+@pytest.fixture
+def no_collector() -> Iterator[None]:
+    """What nothing refers to any more is freed at once, or not at all."""
+    gc.collect()
+    gc.disable()
+    yield
+    gc.enable()
+
+
+class Held:
+    """Something large that a method has."""
+
+
+class Keeping(pb.Root):
+    def __init__(self) -> None:
+        self.alive: weakref.WeakSet[Held] = weakref.WeakSet()
+
+    def remote_hold(self) -> None:
+        held = Held()
+        self.alive.add(held)
+        gevent.sleep(60)
+
+    def remote_stream(self) -> Any:
+        held = Held()
+        self.alive.add(held)
+        yield 1
+        gevent.sleep(60)
+        yield 2
+
+
+@pytest.mark.parametrize("end", ["cancel", "deadline", "disconnect"])
+def test_what_an_interrupted_method_had_is_freed_at_once(
+    pair: Pair, no_collector: None, end: str
+) -> None:
+    root = Keeping()
+    _, client = pair(root)
+    remote = root_of(client)
+    seconds = 0.2 if end == "deadline" else None
+    promise = remote.options(timeout=seconds).callRemote("hold")
+    eventually(lambda: root.alive)
+
+    if end == "cancel":
+        promise.cancel()
+    elif end == "disconnect":
+        client.disconnect()
+
+    eventually(lambda: not root.alive)
+    with pytest.raises(pb.Error):
+        promise.get(timeout=5)
+
+
+def test_what_an_interrupted_generator_had_is_freed_at_once(
+    pair: Pair, no_collector: None
+) -> None:
+    root = Keeping()
+    _, client = pair(root)
+    stream = root_of(client).callRemote("stream").get(timeout=5)
+    assert next(stream) == 1
+
+    stream.close()
+
+    eventually(lambda: not root.alive)
 
 
 def test_get_of_a_cancelled_call_raises_cancelled_at_once(pair: Pair) -> None:

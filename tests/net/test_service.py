@@ -221,6 +221,25 @@ def test_a_result_that_may_not_cross_fails_that_call(
     assert all(UNEXPECTED not in line for line in harness.logged())
 
 
+class Broken:
+    """A proxy whose object is gone."""
+
+    def __getattribute__(self, name: str) -> object:
+        raise RuntimeError(f"no {name} any more")
+
+
+def test_a_result_that_cannot_be_looked_at_fails_that_call(harness: Harness) -> None:
+    for result in (Broken(), [Broken()]):
+        failure = harness.failure(lambda result=result: result)
+        assert failure.type == "builtins.RuntimeError"
+
+
+def test_a_method_that_returns_its_own_greenlet_is_answered(harness: Harness) -> None:
+    failure = harness.failure(gevent.getcurrent)
+
+    assert "may not return the greenlet" in failure.getErrorMessage()
+
+
 def test_callRemoteOnly_with_a_value_that_may_not_cross_does_not_hang(
     harness: Harness,
 ) -> None:
@@ -251,6 +270,21 @@ class BadStr(Exception):
 
 class BadStrExpected(pb.Error):
     __str__ = BadStr.__str__
+
+
+class BadClass(Exception):
+    @property  # type: ignore[misc]
+    def __class__(self) -> type:  # type: ignore[override]
+        raise RuntimeError("no class for you")
+
+
+class BadAttributes(Exception):
+    def __getattribute__(self, name: str) -> object:
+        raise RuntimeError(f"no {name} for you")
+
+
+class BadMisfit(BadAttributes, TypeError):
+    """What a method raises that does not take its arguments, as far as can be seen."""
 
 
 class BadRepr(Exception):
@@ -305,6 +339,9 @@ def cyclic_error() -> Exception:
 ERRORS: dict[str, tuple[Callable[[], Exception], str | None]] = {
     "bad str": (BadStr, None),
     "bad str of an expected one": (BadStrExpected, None),
+    "bad class": (lambda: BadClass("x"), "x"),
+    "bad attributes": (lambda: BadAttributes("x"), "x"),
+    "bad attributes of a misfit": (lambda: BadMisfit("x"), "x"),
     "bad repr": (BadRepr, None),
     "str is no text": (StrNotText, None),
     "bad args": (lambda: BadArgs("x"), None),
