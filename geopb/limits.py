@@ -19,6 +19,16 @@ MINIMUM_MESSAGE_BYTES = 16 * KIBI
 #: peer chose to collide in a table can cost.
 MAX_BULK = 4096
 
+#: What a message weighs in ``max_pending_bytes``: each byte of bulk one, each byte of
+#: the rest so much. Small containers become some 80 bytes of objects for each of
+#: theirs, texts one: this is between them, and weighs what ``max_structure_size`` and
+#: ``max_message_size`` allow by default alike.
+STRUCTURE_WEIGHT = 16
+#: Up to this weight messages do not count there: most calls are never weighed. It is
+#: 4 KiB without bulk, and so 8 MiB for all that ``max_pending_calls`` lets run.
+LIGHT_STRUCTURE = 4 * KIBI
+LIGHT_WEIGHT = STRUCTURE_WEIGHT * LIGHT_STRUCTURE
+
 #: The careful pass takes three Python frames a level, of the thousand there are.
 DEEPEST = 200
 
@@ -43,6 +53,12 @@ class Limits:
     #: Calls being run for one peer at a time; the peer's further calls wait on
     #: its side. Stops call floods. Nested calls may use twice as many.
     max_pending_calls: int = 1024
+    #: What the calls of one peer that are not answered may weigh at a time: bytes of
+    #: bulk, and 16 for each byte of structure; those up to 4 KiB do not count. While it
+    #: is reached the peer's further calls wait on its side. Stops slow calls, each with
+    #: arguments as large as a message may be: alone ``max_pending_calls`` times
+    #: ``max_message_size`` would be 64 GiB. One message may weigh as much by default.
+    max_pending_bytes: int = 64 * MEBI
     #: Streams of this side's that one peer reads at a time. Each is a greenlet and up
     #: to one MiB of items that wait, as a running call is a greenlet: so as many.
     #: Stops a peer that asks for streams and reads none of them to its end.
@@ -80,10 +96,10 @@ class Limits:
             _check(field.name, getattr(self, field.name), type(field.default))
         if self.max_depth > DEEPEST:
             raise ValueError(f"max_depth={self.max_depth} is above {DEEPEST}")
-        for name in ("max_message_size", "max_structure_size"):
-            if getattr(self, name) < MINIMUM_MESSAGE_BYTES:
+        for name, least in LEAST_TOLD.items():
+            if getattr(self, name) < least:
                 raise ValueError(
-                    f"{name}={getattr(self, name)} is below {MINIMUM_MESSAGE_BYTES}, "
+                    f"{name}={getattr(self, name)} is below {least}, "
                     "the least that a peer may announce"
                 )
 
@@ -105,6 +121,7 @@ TOLD = (
     "max_pending_calls",
     "max_integer_bits",
     "max_decimal_digits",
+    "max_pending_bytes",
 )
 #: The least that a peer may announce for each of them.
 LEAST_TOLD = {
@@ -115,7 +132,11 @@ LEAST_TOLD = {
     "max_pending_calls": 1,
     "max_integer_bits": 64,
     "max_decimal_digits": 1,
+    "max_pending_bytes": MINIMUM_MESSAGE_BYTES,
 }
+#: What counts for a peer that does not tell one of them, where that is not the least:
+#: it came later than version 1, and who does not know it keeps no such bound.
+NOT_TOLD = {"max_pending_bytes": 2**63 - 1}
 
 
 def _check(name: str, value: Any, kind: type) -> None:

@@ -24,6 +24,7 @@ from geopb.broker.pending import (
 from geopb.broker.post import Post
 from geopb.errors import LimitExceeded, ProtocolError
 from geopb.failure import CopiedFailure, Failure, failure_of, raised_failure
+from geopb.jelly.census import LIGHT_BYTES, is_small
 from geopb.jelly.finish import Unfinished
 from geopb.jelly.passing import Packing
 from geopb.jelly.registry import ClassRegistry
@@ -77,11 +78,13 @@ class Asking:
         head: list[object] = [messages.CALL, number, target, name]
         try:
             if options is not None:
-                self._post.send_values(head, args, kwargs, [options])
+                weight = self._post.send_values(head, args, kwargs, [options])
+                questions.weigh(number, weight)
             elif not kwargs and (body := call_body(number, target, name, args)):
                 self._post.send_body(body)
             else:
-                self._post.send_values(head, args, kwargs or None)
+                weight = self._post.send_values(head, args, kwargs or None)
+                questions.weigh(number, weight)
         except PromiseMet:
             questions.pop(number, None)
             raise
@@ -139,6 +142,7 @@ class Asking:
                 self._post.undo(packing)
                 raise NotYet(awaited[0])
             self._post.send_packed(packed, packing)
+            questions.weigh(number, packed.weight)
         except (NotYet, GoesLater):
             questions.pop(number, None)
             raise
@@ -166,7 +170,14 @@ class Asking:
         kwargs: dict[str, Any],
         options: Options = None,
     ) -> None:
-        """Send a call that is not answered; raises what `call` would settle with."""
+        """Send a call that is not answered; raises what `call` would settle with.
+
+        One that may be heavy is answered all the same, for the peer to tell when it is
+        not there any more: so it counts among what is, and is waited for.
+        """
+        if self.questions.bounded and not is_small((args, kwargs), LIGHT_BYTES):
+            self._call_unheeded(target, name, args, kwargs, options)
+            return
         head: list[object] = [messages.CALL, None, target, name]
         if options is not None:
             self._post.send_values(head, args, kwargs, [options])
@@ -174,6 +185,26 @@ class Asking:
             self._post.send_body(body)
         else:
             self._post.send_values(head, args, kwargs or None)
+
+    def _call_unheeded(
+        self,
+        target: int,
+        name: str,
+        args: tuple[Any, ...],
+        kwargs: dict[str, Any],
+        options: Options,
+    ) -> None:
+        """Send a call of whose answer nothing is wanted but that it has come."""
+        number = self.new_question()
+        self.questions[number] = _IGNORED
+        head: list[object] = [messages.CALL, number, target, name]
+        tail = [] if options is None else [options]
+        try:
+            weight = self._post.send_values(head, args, kwargs, tail)
+        except BaseException:
+            self.questions.pop(number, None)
+            raise
+        self.questions.weigh(number, weight)
 
     def abandon(self, number: int, promise: Answerable, *, late: bool) -> bool:
         """Have the peer stop a call whose answer is not wanted any more.
@@ -208,9 +239,12 @@ class Asking:
     def answered(self, message: list[Any], unfinished: Unfinished | None) -> None:
         """Take an answer of the peer's."""
         number, values = messages.read_answer(message)
-        promise = self.questions.pop(number, None)
+        questions = self.questions
+        promise = questions.pop(number, None)
         if promise is None:
             raise _not_asked(number)
+        if questions.weights:
+            questions.lighten(number)
         if unfinished is None:
             promise.settle(values[0])
         else:
@@ -267,6 +301,7 @@ class Asking:
                 f"question {number} was not run for {question}, which it does not name"
             )
         del self.questions[number]
+        self.questions.lighten(number)
 
     def refused(self, number: int, error: Exception) -> None:
         """Fail one question: its answer came, and cannot be used."""
@@ -281,6 +316,7 @@ class Asking:
         promise = self.questions.pop(number, None)
         if promise is None:
             raise _not_asked(number)
+        self.questions.lighten(number)
         return promise
 
 

@@ -58,10 +58,10 @@ class Broker:
 
     # fmt: off
     __slots__ = (
-        "__weakref__", "_act", "_asking", "_following", "_intake",
-        "_objects", "_peer_drains", "abandon", "answer", "bound", "call",
-        "call_early", "call_only", "check_unread", "exports", "fail", "host", "imports",
-        "limits", "not_run", "peer_certificate", "peer_limits", "pipeline", "post",
+        "__weakref__", "_act", "_asking", "_following", "_objects", "_peer_drains",
+        "abandon", "answer", "bound", "call", "call_early", "call_only",
+        "check_unread", "exports", "fail", "host", "imports", "intake", "limits",
+        "not_run", "peer_certificate", "peer_limits", "pipeline", "post",
         "questions", "refuse", "server_certificate", "state"
     )
     # fmt: on
@@ -98,9 +98,10 @@ class Broker:
             max_integer_bits=limits.max_integer_bits,
             max_decimal_digits=limits.max_decimal_digits,
         )
-        self._intake = Intake(objects, self.imports, limits, readers)
+        #: Reads messages, and knows what the last of them weighs.
+        self.intake = Intake(objects, self.imports, limits, readers)
         #: Keep other bounds on messages' sizes.
-        self.bound = self._intake.bound
+        self.bound = self.intake.bound
         asking = self._asking = Asking(self.post, host, registry)
         self.questions = asking.questions
         objects.feeds = Feeds(
@@ -122,7 +123,7 @@ class Broker:
             self.exports,
             self.imports,
             readers,
-            self._intake.waits_for_bulk,
+            self.intake.waits_for_bulk,
         )
         answering = Answering(self.post, self.pipeline, limits, registry)
         #: Answer calls: see `Answering`.
@@ -131,7 +132,7 @@ class Broker:
         self.refuse = answering.refuse
         self.not_run = answering.not_run
         self.check_unread = answering.check_unread
-        self._intake.pin = partial(pin, self.exports)
+        self.intake.pin = partial(pin, self.exports)
         self._following = Following(self, host, self.imports)
         self._act = self._ACTS[State.OPENING]
         self._peer_drains = False
@@ -176,7 +177,7 @@ class Broker:
         self.exports.clear()
         self.imports.clear(lost)
         self.post.close()
-        self._intake.clear()
+        self.intake.clear()
         self.pipeline.clear()
         self._asking.end(lost, quiet=quiet)
 
@@ -191,7 +192,7 @@ class Broker:
         """
         if self.state is _CLOSED:
             return
-        intake = self._intake
+        intake = self.intake
         for body in intake.cut(data):
             if type(body) is bytes:
                 message = intake.read(body)
@@ -208,7 +209,7 @@ class Broker:
     @property
     def in_the_middle(self) -> bool:
         """Whether the stream would end inside a message if it ended now."""
-        return self._intake.in_the_middle
+        return self.intake.in_the_middle
 
     def _receive_message(
         self, message: list[Any] | Refused, unfinished: Unfinished | None
@@ -227,7 +228,7 @@ class Broker:
     def _receive_part(self, part: Any) -> None:
         if self.state is not State.OPEN:
             raise ProtocolError(f"bulk while {self.state.value}")
-        whole = self._intake.add_chunk(part)
+        whole = self.intake.add_chunk(part)
         self.post.took(len(part[1]))
         if whole is not None:
             self._receive_message(whole.message, whole.unfinished)
@@ -260,6 +261,7 @@ class Broker:
         # A peer that takes deeper values does not make this side's encoder go deeper.
         depth = min(told.max_depth, self.limits.max_depth)
         self.post.opened(replace(told, max_depth=depth))
+        self.questions.bound(told.max_pending_bytes)
         self.host.opened()
 
     def _on_updates_end(
@@ -283,7 +285,7 @@ class Broker:
     def _on_cancel(self, message: list[Any], unfinished: Unfinished | None) -> None:
         no_values(unfinished)
         question, late = messages.read_cancel(message)
-        if not self._intake.cancel(question, late=late):
+        if not self.intake.cancel(question, late=late):
             self.host.cancel(question, late=late)
 
     def _on_not_run(self, message: list[Any], unfinished: Unfinished | None) -> None:
@@ -339,7 +341,7 @@ class Broker:
             "imports": len(self.imports),
             "questions": len(self.questions),
             "waited_for": len(self.pipeline),
-            "bulk_in": self._intake.bulk,
+            "bulk_in": self.intake.bulk,
             "unsent": self.unsent,
         }
 

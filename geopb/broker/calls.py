@@ -11,9 +11,14 @@ from typing import TYPE_CHECKING, Any, Protocol, runtime_checkable
 
 from geopb.failure import Failure
 from geopb.jelly.finish import Unfinished
+from geopb.limits import LIGHT_WEIGHT, NOT_TOLD
 
 if TYPE_CHECKING:
     from geopb.broker.pipeline import Names
+
+
+#: Of a peer that tells no ``max_pending_bytes``.
+NO_BOUND = NOT_TOLD["max_pending_bytes"]
 
 
 def checked_seconds(seconds: object) -> float:
@@ -62,6 +67,7 @@ class IncomingCall:
         unfinished: What is left to do for its arguments, None for nothing.
         timeout: Seconds that it has from its arrival, None for no deadline.
         names: The answers that it names, None for none.
+        weight: What it counts in ``max_pending_bytes``, 0 where it is light.
 
     The rest belongs to who runs it:
         waits: Whether it waits for answers that it names.
@@ -99,6 +105,7 @@ class IncomingCall:
         kwargs: dict[str, Any],
     ) -> None:
         self.broker = broker
+        self.weight = 0
         self.question = question
         self.target = target
         self.name = name
@@ -126,20 +133,53 @@ class Ignored:
 
 
 class Questions(dict[int, Answerable]):
-    """Calls that are not answered yet: ids with their promises.
+    """Calls that are not answered yet: ids with their promises, and what they weigh.
 
     Attributes:
         last: The id allotted last; none is used twice in a connection.
+        full: Whether they weigh as much as the peer lets them: no more should be made.
+        weights: Those that are not light, with their weights.
+        bounded: Whether the peer has told a bound.
     """
 
-    __slots__ = ("last",)
+    __slots__ = ("_most", "bounded", "full", "last", "weight", "weights")
 
     def __init__(self) -> None:
         super().__init__()
         self.last = 0
+        self.full = self.bounded = False
+        self.weights: dict[int, int] = {}
+        #: What they weigh in all.
+        self.weight = 0
+        # Until the hello tells: no more than a few KiB can be sent before.
+        self._most = NO_BOUND
+
+    def bound(self, max_pending_bytes: int) -> None:
+        """Keep the peer's bound."""
+        self._most = max_pending_bytes
+        self.bounded = max_pending_bytes < NO_BOUND
+        self.full = self.weight >= self._most
+
+    def weigh(self, number: int, weight: int) -> None:
+        """Take note of what a question weighs that was sent now."""
+        if weight > LIGHT_WEIGHT and number in self:
+            self.weights[number] = weight
+            self.weight += weight
+            self.full = self.weight >= self._most
+
+    def lighten(self, number: int) -> None:
+        """A question is not open any more; to be called where any has `weights`."""
+        self.weight -= self.weights.pop(number, 0)
+        self.full = self.weight >= self._most
 
     def take_all(self) -> list[Answerable]:
         """Take out all that wait, in the order of their calls."""
         pending = list(self.values())
         self.clear()
+        self.weights.clear()
+        self.weight, self.full = 0, False
         return pending
+
+
+def _nothing() -> None:
+    """Nobody has to be told."""

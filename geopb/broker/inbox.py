@@ -31,6 +31,7 @@ class Waiting:
         "pinned",
         "refusal",
         "size",
+        "structure",
         "unfinished",
         "value",
     )
@@ -41,6 +42,7 @@ class Waiting:
         slots: list[BulkSlot],
         pinned: int | None,
         unfinished: Unfinished | None,
+        structure: int,
     ) -> None:
         self.value = value
         #: What is left to do for it then.
@@ -49,6 +51,8 @@ class Waiting:
         self.pinned = pinned
         self.missing = len(slots)
         self.size = sum(slot.length for slot in slots)
+        #: Bytes of it without these.
+        self.structure = structure
         #: Why the message cannot be used after all.
         self.refusal: Exception | None = None
         #: ``(question, late)`` once it is a call that was cancelled.
@@ -127,9 +131,11 @@ class Inbox:
         slots: list[BulkSlot],
         pinned: int | None = None,
         unfinished: Unfinished | None = None,
+        *,
+        size: int = 0,
     ) -> None:
-        """Hold `message` until the bytes for its slots are there."""
-        waiting = Waiting(message, slots, pinned, unfinished)
+        """Hold `message`, of that size, until the bytes for its slots are there."""
+        waiting = Waiting(message, slots, pinned, unfinished, size)
         question = _question(message)
         if question is not None:
             self._calls[question] = waiting

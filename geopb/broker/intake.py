@@ -19,7 +19,7 @@ from geopb.jelly.draft import Draft
 from geopb.jelly.finish import Unfinished
 from geopb.jelly.readers import NOBODY, Readers
 from geopb.jelly.slots import Salvaged
-from geopb.limits import Limits
+from geopb.limits import STRUCTURE_WEIGHT, Limits
 from geopb.wire.codec import DecodeRefused
 from geopb.wire.framing import ChunkPart, FrameReader
 from geopb.wire.messages import CALL
@@ -59,6 +59,7 @@ class Intake:
         "cut",
         "frames",
         "pin",
+        "size",
         "unfinished",
     )
 
@@ -79,6 +80,9 @@ class Intake:
         #: Cuts what arrives into bodies and parts of chunks.
         self.cut = self.frames.feed
         self._readers = readers
+        #: What the message weighs that was read, or completed, last: as so many bytes
+        #: of structure.
+        self.size = 0
         #: What is left to do for the message read last, where users' code may run.
         self.unfinished: Unfinished | None = None
 
@@ -105,7 +109,9 @@ class Intake:
         """
         idle = self._readers.idle
         reader = idle.pop() if idle else self._readers.make(self._finder)
-        reader.contents.finder = self._finder
+        contents = reader.contents
+        contents.finder = self._finder
+        self.size = len(body)
         message: list[Any] | None = None
         try:
             message = reader.read(body)
@@ -120,7 +126,7 @@ class Intake:
             return self._salvage(reader, body, salvaged, _as_error(error))
         finally:
             # What waits for the next message keeps no connection alive.
-            reader.contents.finder = NOBODY
+            contents.finder = NOBODY
             idle.append(reader)
         if not message:
             raise ProtocolError("a message that is an empty array")
@@ -137,7 +143,9 @@ class Intake:
             self._imports.accept(draft.theirs)
         if draft.slots:
             pinned = self.pin(message)
-            self._inbox.expect(message, draft.slots, pinned, self.unfinished)
+            self._inbox.expect(
+                message, draft.slots, pinned, self.unfinished, size=self.size
+            )
             self.unfinished = None
             message = []
         draft.forget()
@@ -154,6 +162,7 @@ class Intake:
         if waiting is None:
             return None
         message, unfinished = self._finished(waiting)
+        self.size = waiting.structure + waiting.size // STRUCTURE_WEIGHT
         return Whole(message, unfinished, waiting.pinned, waiting.cancelled)
 
     def waits_for_bulk(self, question: int) -> bool:

@@ -103,11 +103,12 @@ class Post:
         tail: Any = (),
         *,
         perspective: Any = None,
-    ) -> None:
+    ) -> int:
         """Send ``[*head, args, kwargs?, *tail]``, `args` and `kwargs` made passable.
 
         What it exports is counted, and rolled back if it fails. ``perspective`` is for
         whom copies are asked for their state; None takes the running call's.
+        Returns what it weighs.
 
         Raises:
             InsecureJelly, LimitExceeded: A value may not cross. Nothing was sent.
@@ -116,6 +117,7 @@ class Post:
         packing = Packing(perspective, is_call=head[0] == messages.CALL)
         packed = self.pack(head, args, kwargs, tail, packing=packing)
         self.send_packed(packed, packing)
+        return packed.weight
 
     def pack(
         self,

@@ -14,6 +14,7 @@ from geopb.broker.objects import unknown_reference
 from geopb.broker.pipeline import Names
 from geopb.errors import InsecureJelly, ProtocolError, over_limit
 from geopb.jelly.finish import Unfinished, abandon
+from geopb.limits import LIGHT_STRUCTURE, STRUCTURE_WEIGHT
 from geopb.wire import messages
 
 if TYPE_CHECKING:
@@ -38,6 +39,9 @@ def take_call(
         return
     nested = False
     call = IncomingCall(broker, question, target, name, args, kwargs)
+    size = broker.intake.size
+    if size > LIGHT_STRUCTURE:
+        call.weight = size * STRUCTURE_WEIGHT
     if unfinished is not None:
         call.unfinished = unfinished
     if options:

@@ -18,7 +18,10 @@ from geopb.errors import over_limit
 #: Bytes from here on travel beside the CBOR, in chunks: cbor2 copies them twice.
 BULK_BYTES = 32 * 1024
 #: What passes while bulk waits, about.
-_SMALL_BYTES = 16 * 1024
+SMALL_BYTES = 16 * 1024
+#: What is surely light: a quarter of ``LIGHT_WEIGHT`` in bytes, as the name of a method
+#: may take as much, and its options some.
+LIGHT_BYTES = 2 * 1024
 _INT64 = 2**63
 
 _CONTAINERS = {list, dict}
@@ -56,19 +59,23 @@ def small_scalars(items: list[Any]) -> bool:
     return True
 
 
-def is_small(values: object) -> bool:
-    """Whether `values` surely cross without bulk, in a message of some KiB.
+def is_small(values: object, most: int = SMALL_BYTES) -> bool:
+    """Whether `values` surely cross without bulk, and in no more than `most` bytes.
 
-    For who waits while large ones are sent: a no is never wrong.
+    For who waits while large ones are sent, or run: a no is never wrong.
     """
     waiting = [values]
-    left = _SMALL_BYTES
+    left = most
     while waiting and left > 0:
         value: Any = waiting.pop()
         kind = type(value)
-        left -= 8
-        if kind is str or kind is bytes:
+        left -= 9
+        if kind is bytes or (kind is str and value.isascii()):
             left -= len(value)
+        elif kind is str:
+            left -= 4 * len(value)
+        elif kind is int and value.bit_length() > 64:
+            return False
         elif kind is list or kind is tuple or kind is dict:
             if len(value) > left:
                 return False

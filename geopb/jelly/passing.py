@@ -11,6 +11,7 @@ from typing import Any, Protocol
 
 from geopb.jelly.registry import Record
 from geopb.jelly.scalars import NumberLimits
+from geopb.limits import STRUCTURE_WEIGHT
 from geopb.wire.codec import CBORTag
 
 
@@ -118,3 +119,9 @@ class Packed:
     def size(self) -> int:
         """Bytes, with those of the bulk."""
         return len(self.body) + sum(len(bulk.data) for bulk in self.bulk)
+
+    @property
+    def weight(self) -> int:
+        """What it counts in ``max_pending_bytes``, where it is more than light."""
+        bulk = sum(len(bulk.data) for bulk in self.bulk) if self.bulk else 0
+        return STRUCTURE_WEIGHT * len(self.body) + bulk

@@ -16,7 +16,7 @@ from geopb.broker.broker import Broker
 from geopb.broker.pending import PromiseMet, holds_pending
 from geopb.broker.references import RemoteReference
 from geopb.errors import DeadlineExceeded, DeadReferenceError, Draining
-from geopb.jelly.census import is_small
+from geopb.jelly.census import LIGHT_BYTES, is_small
 from geopb.net.early import call_named, call_with_promises
 from geopb.net.gate import Gate
 from geopb.net.running import served_here
@@ -206,8 +206,9 @@ class Caller:
             raise too_late()
         if not self._gate.crowded():
             return serving
-        small = is_small((args, kwargs))
-        nested = self._wait_at_gate(seconds, small=small)
+        light = is_small((args, kwargs), LIGHT_BYTES)
+        small = light or is_small((args, kwargs))
+        nested = self._wait_at_gate(seconds, small=small, light=light)
         if self.lost is not None:
             raise self._dead()
         return self._check_draining(early=early) or nested
@@ -222,12 +223,12 @@ class Caller:
             )
         return True
 
-    def _wait_at_gate(self, seconds: float | None, *, small: bool) -> bool:
+    def _wait_at_gate(self, seconds: float | None, *, small: bool, light: bool) -> bool:
         if seconds is None:
-            return self._gate.enter(small=small)
+            return self._gate.enter(small=small, light=light)
         timer = gevent.Timeout.start_new(seconds)
         try:
-            return self._gate.enter(small=small)
+            return self._gate.enter(small=small, light=light)
         except gevent.Timeout as expired:
             if expired is not timer:
                 raise

@@ -1,5 +1,8 @@
 """When a call may be sent: the peer's room for calls, and the bytes that wait.
 
+The peer has room for so many calls (``max_pending_calls``), and for what they weigh in
+all (``max_pending_bytes``); light ones pass though that is reached.
+
 Owns the greenlets that wait for room on one connection. Never lets a call wait that is
 made while serving a call: nested calls cannot deadlock on the limit. Called by the
 connection.
@@ -25,7 +28,7 @@ _waits = Notices(logging.getLogger("geopb.connection"), "calls have waited long"
 _LONG_WAIT = 5.0
 
 
-#: Greenlets that wait: with little to send, and with bulk.
+#: Greenlets that wait: with little to send, and with what may be much.
 _Queues = Mapping[bool, deque["Waiter[None]"]]
 #: In place of queues that are empty; never changed.
 _EMPTY: _Queues = {True: deque(maxlen=0), False: deque(maxlen=0)}
@@ -41,6 +44,7 @@ class Gate:
         "_for_room",
         "_high",
         "_hub",
+        "_one_by_one",
         "_outbox",
         "_questions",
         "_reserved",
@@ -65,6 +69,8 @@ class Gate:
         #: Greenlets that wait, for either.
         self.waited_for = 0
         self._closed = False
+        #: Whether one was let in that may be heavy, and has not been sent.
+        self._one_by_one = False
 
     def opened(self) -> None:
         """The peer's hello is in: its limit counts from now on."""
@@ -83,6 +89,7 @@ class Gate:
         if (
             self._outbox.unsent > self._high
             or len(self._questions) + self._reserved >= self._room
+            or self._questions.full
         ):
             return True
         # Those that wait for bytes alone are not overtaken.
@@ -94,21 +101,21 @@ class Gate:
         """Whether values may be sent while the line is flooded: it is by bulk alone."""
         return not self.flooded(small=True) and is_small(values)
 
-    def enter(self, *, small: bool = False) -> bool:
+    def enter(self, *, small: bool = False, light: bool = False) -> bool:
         """Wait for room; return whether the call goes as a nested one.
 
         One made while serving a call, or in a handler, waits only for bytes to be
         taken: the peer's reader never stops, so they are. A `small` one does not wait
-        for bulk, which lets it pass.
+        for bulk, which lets it pass, a `light` one not for what others weigh.
         """
-        if small and self._small_may_enter():
+        if small and self._small_may_enter(light=light):
             return False
         if getcurrent() is self._hub:
             raise RuntimeError("a call that has to wait cannot be made in the hub")
         nested = in_worker()
         if nested:
             self.wait_for_bytes(small=small)
-            return len(self._questions) >= self._room
+            return len(self._questions) >= self._room or self._questions.full
         if not self._closed:
             # In their order: one that comes later does not overtake.
             timer = self._hub.loop.timer(_LONG_WAIT)
@@ -116,15 +123,16 @@ class Gate:
             try:
                 if self._for_room is _EMPTY:
                     self._for_room = {True: deque(), False: deque()}
-                self._wait(self._for_room[small])
+                self._wait(self._for_room[light])
             finally:
                 timer.close()
         return False
 
-    def _small_may_enter(self) -> bool:
+    def _small_may_enter(self, *, light: bool) -> bool:
         """Whether it is another's bulk alone that crowds the line."""
         return not (
             self.flooded(small=True)
+            or (self._questions.full and not light)
             or self._for_room[True]
             or len(self._questions) + self._reserved >= self._room
         )
@@ -145,7 +153,29 @@ class Gate:
             self._wake(self._for_bytes[small], len(self._for_bytes[small]))
             room = self._room - len(self._questions) - self._reserved
             # Each has its place kept until it runs.
-            self._reserved += self._wake(self._for_room[small], max(room, 0))
+            room = max(room, 0) if small else self._heavy_room(max(room, 0))
+            self._reserved += self._wake(self._for_room[small], room)
+
+    def _heavy_room(self, room: int) -> int:
+        """Return how many of `room` may be let in that may not be light."""
+        if not self._questions.bounded:
+            return room
+        if self._one_by_one or self._questions.full or not room:
+            return 0
+        if self._for_room[False]:
+            # It is sent, and weighed, before the next one is let in.
+            self._one_by_one = True
+            self._hub.loop.run_callback(self._it_is_awake)
+        return 1
+
+    def _it_is_awake(self) -> None:
+        # This has been asked for before that greenlet was woken, and now is behind it.
+        self._hub.loop.run_callback(self._let_in_next)
+
+    def _let_in_next(self) -> None:
+        self._one_by_one = False
+        if not self._closed:
+            self.let_in()
 
     def turn_away(self) -> None:
         """Wake all who wait for room: no new calls are taken any more."""
@@ -176,9 +206,11 @@ class Gate:
     def _log_long_wait(self) -> None:
         _waits.warning(
             "a call has waited %g s for room: the peer runs %d calls of ours "
-            "(max_pending_calls), %d bytes are unsent",
+            "(max_pending_calls), which weigh %d bytes (max_pending_bytes), %d bytes "
+            "are unsent",
             _LONG_WAIT,
             len(self._questions),
+            self._questions.weight,
             self._outbox.unsent,
         )
 

@@ -20,12 +20,13 @@ from gevent.event import AsyncResult
 from geopb.broker.broker import Broker
 from geopb.broker.calls import IncomingCall
 from geopb.broker.pipeline import Names
-from geopb.errors import Draining, Error, over_limit
+from geopb.errors import Draining, Error, LimitExceeded, over_limit
 from geopb.failure import format_traceback
 from geopb.jelly.census import SCALAR_TYPES
 from geopb.jelly.finish import Unfinished, abandon
 from geopb.net.boundary import finish, is_misfit, pass_on, prepare
 from geopb.net.gate import Gate
+from geopb.net.load import Load
 from geopb.net.next_calls import NextCalls
 from geopb.net.options import Options
 from geopb.net.producer import Producer
@@ -58,7 +59,7 @@ class Service:
     # fmt: off
     __slots__ = (
         "_broker", "_calls", "_gate", "_held", "_limit", "_next", "_options",
-        "_pool", "asked", "is_open", "quiet", "refuses", "running", "streams",
+        "_pool", "asked", "is_open", "load", "quiet", "refuses", "running", "streams",
         "updates", "waiting"
     )
     # fmt: on
@@ -67,6 +68,8 @@ class Service:
         #: Calls that run; and of those and the held ones, those that want an answer.
         self.running = 0
         self.asked = 0
+        #: What those weigh that are here and not answered.
+        self.load = Load(options.limits.max_pending_bytes)
         #: Calls that wait for answers that they name, before they run.
         self.waiting = 0
         #: Whether calls are refused that do not belong to running ones.
@@ -97,7 +100,7 @@ class Service:
         and all calls behind them, but for nested ones.
 
         Raises:
-            LimitExceeded: Too many one-way calls are held.
+            LimitExceeded: Too many one-way calls are held, or they hold too much.
         """
         if type(call.target) is Producer:
             # It waits for items, perhaps long, and takes no place among those that run.
@@ -110,19 +113,16 @@ class Service:
                 self._broker.refuse(call.question, draining)
                 return
             self.quiet.came()
+        if call.weight and (too_heavy := self.load.refusal(call)):
+            self._refuse(call, too_heavy)
+            return
         if call.question is not None:
             limit = self._limit * _NESTED_SHARE if nested else self._limit
             if self.asked >= limit:
-                if names is not None:
-                    # Made again when what it names has ended, it may find room.
-                    self._broker.check_unread()
-                    self._broker.not_run(call, names.questions()[0])
-                    return
                 size = self.asked + 1
                 name = "max_pending_calls"
                 error = over_limit(name, self._limit, "running calls", size)
-                abandon(call.unfinished)
-                self._broker.refuse(call.question, error)
+                self._refuse(call, error)
                 return
         self.expect(call)
         if names is not None and self._broker.pipeline.hold(call, names):
@@ -141,6 +141,19 @@ class Service:
         else:
             self.running += 1
             self._next.submit(call)
+
+    def _refuse(self, call: IncomingCall, error: LimitExceeded) -> None:
+        """Do not run a call that should not have been made yet."""
+        if call.question is None:
+            # Nobody can be told.
+            raise error
+        if call.names is not None:
+            # Made again when what it names has ended, it may find room.
+            self._broker.check_unread()
+            self._broker.not_run(call, call.names.questions()[0])
+            return
+        abandon(call.unfinished)
+        self._broker.refuse(call.question, error)
 
     def run_waiting(self, call: IncomingCall) -> None:
         """Run a call that has waited for answers: the last of them is given."""
@@ -172,6 +185,8 @@ class Service:
         """Take note of a call that is to be run."""
         self._calls.add(call)
         self.asked += call.question is not None
+        if call.weight:
+            self.load.weight += call.weight
 
     def cancel(self, question: int, *, late: bool) -> None:
         """End a call early, if it still runs; `late`: its time is over."""
@@ -322,6 +337,8 @@ class Service:
         call.interruption = None
         self.running -= 1
         self.asked -= call.question is not None
+        if call.weight:
+            self.load.weight -= call.weight
         if isinstance(self._held, deque) and self._held and self.running < self._limit:
             self.running += 1
             self._next.submit(self._held.popleft())

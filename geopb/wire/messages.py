@@ -14,7 +14,7 @@ from typing import Any
 from geopb.errors import ProtocolError
 from geopb.failure.fresh import OS_ERROR_FIELDS
 from geopb.failure.report import MAX_PARENTS, Report
-from geopb.limits import LEAST_TOLD, TOLD
+from geopb.limits import LEAST_TOLD, NOT_TOLD, TOLD
 from geopb.text import MAX_MESSAGE, printable, safe_repr, shorten
 
 VERSION = 1
@@ -60,12 +60,13 @@ class PeerLimits:
     max_pending_calls: int
     max_integer_bits: int
     max_decimal_digits: int
+    max_pending_bytes: int
 
 
 #: A message of up to this size passes every limit that a peer may announce.
 SMALLEST_LIMIT = LEAST_TOLD["max_structure_size"]
 #: What may be sent before the peer's hello is in.
-BEFORE_HELLO = PeerLimits(**LEAST_TOLD)
+BEFORE_HELLO = PeerLimits(**(LEAST_TOLD | NOT_TOLD))
 
 
 def hello(limits: Mapping[str, int], features: tuple[str, ...] = ()) -> list[object]:
@@ -110,7 +111,7 @@ def _is_version(value: object) -> bool:
 
 
 def _told_limit(limits: dict[object, object], name: str) -> int:
-    value = limits.get(name, LEAST_TOLD[name])
+    value = limits.get(name, NOT_TOLD.get(name, LEAST_TOLD[name]))
     if type(value) is not int or value < LEAST_TOLD[name]:
         raise ProtocolError(
             f"the hello tells {name}={safe_repr(value)}, the least is "

@@ -160,6 +160,7 @@ def test_every_limit_has_a_place() -> None:
         "max_structure_size", "max_message_size", "max_pending_calls",
     }  # fmt: skip
     elsewhere = {
+        "max_pending_bytes",
         "max_connections", "max_connections_per_address", "max_streams",
         "max_unsent_bytes", "handshake_timeout", "login_timeout", "keepalive",
     }  # fmt: skip

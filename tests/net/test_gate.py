@@ -249,7 +249,8 @@ def test_a_call_that_waits_long_for_room_is_logged_once(
     lines = [each.getMessage() for each in long_waits(geopb_log)]
     assert lines == 2 * [
         "a call has waited 0.02 s for room: the peer runs 2 calls of ours "
-        "(max_pending_calls), 0 bytes are unsent"
+        "(max_pending_calls), which weigh 0 bytes (max_pending_bytes), 0 bytes are "
+        "unsent"
     ]
     assert {each.levelno for each in long_waits(geopb_log)} == {logging.WARNING}
     root.go.set()

@@ -319,6 +319,7 @@ LIMITS = {
     "max_pending_calls": 1024,
     "max_integer_bits": 8192,
     "max_decimal_digits": 4096,
+    "max_pending_bytes": 67_108_864,
 }
 HELLO = [
     0,

@@ -8,7 +8,7 @@ import pytest
 
 from geopb.errors import LimitExceeded, ProtocolError
 from geopb.jelly import tags
-from geopb.limits import LEAST_TOLD, TOLD, Limits
+from geopb.limits import LEAST_TOLD, NOT_TOLD, TOLD, Limits
 from geopb.wire import messages
 from tests.broker.harness import Answer, Side, Thing, opened, refusal
 from tests.vectors.cbor import Tag, frame
@@ -202,8 +202,9 @@ def test_limits_that_are_told_are_kept() -> None:
     assert limits_of(hello({"versions": [1], "limits": limits})) == limits
 
 
-def test_limits_that_are_not_told_are_the_least() -> None:
-    assert limits_of(hello({"versions": [1]})) == LEAST_TOLD
+def test_limits_that_are_not_told_are_the_least_or_none_that_came_later() -> None:
+    assert limits_of(hello({"versions": [1]})) == LEAST_TOLD | NOT_TOLD
+    assert list(NOT_TOLD) == ["max_pending_bytes"]
 
 
 def test_a_part_is_no_larger_than_the_whole() -> None:
@@ -217,7 +218,7 @@ def test_a_part_is_no_larger_than_the_whole() -> None:
 def test_unknown_keys_versions_and_fields_are_ignored() -> None:
     told = {"versions": [3, 1, "x"], "limits": {"other": "x"}, "other": [1]}
 
-    assert limits_of(hello(told, "more")) == LEAST_TOLD
+    assert limits_of(hello(told, "more")) == LEAST_TOLD | NOT_TOLD
 
 
 @pytest.mark.parametrize("name", TOLD)
