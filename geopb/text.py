@@ -7,6 +7,7 @@ it may raise, never end, or forge a log line.
 
 from __future__ import annotations
 
+from array import array
 from itertools import islice
 from typing import Any
 
@@ -40,7 +41,7 @@ def safe_str(value: object, length: int = MAX_MESSAGE) -> str:
     try:
         if issubclass(type(value), BaseException) and unfolds(value):
             return encodable(_shown(tuple(_args(value)), _DEPTH))
-        return shorten(encodable(str(value)), length)
+        return _encodable_start(str(value), length)
     except KeyboardInterrupt:
         raise
     except BaseException as error:
@@ -48,13 +49,39 @@ def safe_str(value: object, length: int = MAX_MESSAGE) -> str:
         return f"<{type(value).__name__}: str() raised {type(error).__name__}>"
 
 
+def _encodable_start(text: str, length: int) -> str:
+    """Return ``shorten(encodable(text), length)``, of which only that is made."""
+    if len(text) <= length:
+        return shorten(encodable(text), length)
+    return f"{encodable(text[:length])[:length]}... ({len(text)} characters)"
+
+
 def unfolds(exception: object) -> bool:
     """Whether the arguments of an exception, written out, are more than is sensible.
 
     A peer may send a list that holds another one twice, that a third one, and so on: a
-    few hundred bytes of it never end when a method raises ``ValueError(value)``.
+    few hundred bytes of it never end when a method raises ``ValueError(value)``. Large
+    bytes are written out four times as long. A text that is the only argument is not
+    written out: it is there.
     """
-    waiting: list[Any] = list(_args(exception))
+    return not _is_text(exception) and _unfold(_args(exception))
+
+
+def is_long(exception: object) -> bool:
+    """Whether the text of an exception, or its notes, are more than is sensible."""
+    return _unfold((*_args(exception), *_notes(exception)))
+
+
+def _is_text(exception: object) -> bool:
+    """Whether ``str()`` of an exception is its one argument itself."""
+    args = _args(exception)
+    makes_text: Any = type(exception).__str__
+    return len(args) == 1 and type(args[0]) is str and makes_text is _TEXT_OF_ARGS
+
+
+def _unfold(values: tuple[Any, ...]) -> bool:
+    waiting = list(values)
+    left = _MOST_TEXT
     for _ in range(_MOST_UNFOLDED):
         if not waiting:
             return False
@@ -64,6 +91,10 @@ def unfolds(exception: object) -> bool:
             waiting += islice(value.values(), _MOST_UNFOLDED)
         elif kind in _BRACKETS:
             waiting += islice(value, _MOST_UNFOLDED)
+        elif kind in _TEXTS:
+            left -= len(value)
+            if left < 0:
+                return True
         else:
             waiting += _field_values(value)
     return True
@@ -71,11 +102,22 @@ def unfolds(exception: object) -> bool:
 
 #: Values that a text may show: ``repr()`` takes some 10 ms for so many.
 _MOST_UNFOLDED = 20_000
+#: Characters, bytes and elements of arrays, together.
+_MOST_TEXT = 1024 * 1024
+_TEXTS = (str, bytes, bytearray, array)
+_TEXT_OF_ARGS: Any = BaseException.__str__
+#: What an exception's ``__dict__`` is, past whatever its class says of it.
+_DICT: Any = vars(BaseException)["__dict__"]
 
 
 def _args(exception: Any) -> tuple[Any, ...]:
     args = BaseException.__dict__["args"].__get__(exception)
     return args if type(args) is tuple else ()
+
+
+def _notes(exception: Any) -> tuple[Any, ...]:
+    notes = _DICT.__get__(exception).get("__notes__")
+    return tuple(notes) if type(notes) is list else ()
 
 
 def _field_values(value: object) -> list[Any]:

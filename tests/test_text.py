@@ -2,11 +2,15 @@
 
 from __future__ import annotations
 
+import tracemalloc
+from array import array
+from collections.abc import Callable
 from dataclasses import dataclass
 from typing import Any
 
 import pytest
 
+from geopb.failure.report import format_traceback
 from geopb.text import (
     MAX_MESSAGE,
     encodable,
@@ -226,3 +230,68 @@ def test_safe_repr_tells_what_is_left_out() -> None:
     assert safe_repr(list(range(10))) == "[0, 1, 2, 3, 4, 5, ...]"
     assert safe_repr([[[[[1]]]]]) == "[[[[[...]]]]]"
     assert safe_repr(2**9000) == "<int of 9001 bits>"
+
+
+def noted(text: str) -> Exception:
+    error = ValueError("short")
+    error.add_note(text)
+    return error
+
+
+@pytest.mark.parametrize(
+    "make",
+    [
+        ValueError,
+        KeyError,
+        lambda text: ValueError(text.encode()),
+        lambda text: ValueError(bytearray(text, "ascii")),
+        lambda text: ValueError([text[::2], {1: text[::2] + "x"}]),
+        lambda text: ValueError(array("b", text.encode())),
+        noted,
+    ],
+    ids=range(7),
+)
+def test_the_text_of_an_exception_is_bounded_before_it_is_made(
+    make: Callable[[str], Exception],
+) -> None:
+    """A method may raise what a peer has sent: its traceback was made whole, thrice."""
+    error = make("x" * 8_000_000)
+
+    tracemalloc.start()
+    try:
+        text = safe_str(error), format_traceback(error)
+        _, most = tracemalloc.get_traced_memory()
+    finally:
+        tracemalloc.stop()
+
+    assert most < 500_000
+    assert all(len(each) < 5 * MAX_MESSAGE for each in text)
+    assert type(error).__name__ in text[1]
+
+
+@pytest.mark.parametrize(
+    ("make", "told"),
+    [
+        (ValueError, lambda text: text[:MAX_MESSAGE]),
+        (KeyError, lambda text: f"'{text[: MAX_MESSAGE - 1]}"),
+        (lambda text: ValueError(text, 1), lambda text: f"('{text[: MAX_MESSAGE - 2]}"),
+    ],
+    ids=range(3),
+)
+def test_what_is_not_larger_than_a_mebibyte_is_told_from_its_beginning(
+    make: Callable[[str], Exception], told: Callable[[str], str]
+) -> None:
+    text = "x" * (1024 * 1024 - 100)
+
+    found = safe_str(make(text))
+
+    assert found.startswith(told(text))
+    assert len(found) < MAX_MESSAGE + 50
+
+
+def test_a_text_that_cannot_be_encoded_is_cut_as_well() -> None:
+    found = safe_str(ValueError("\ud800" * MAX_MESSAGE * 2))
+
+    assert found.startswith(r"\ud800\ud800")
+    assert found.endswith(f"... ({2 * MAX_MESSAGE} characters)")
+    assert len(found) < MAX_MESSAGE + 50

@@ -12,7 +12,7 @@ from typing import Any
 
 from geopb.errors import qualified_name
 from geopb.failure.fresh import ORIGIN, OS_ERROR_FIELDS, arguments, attributes
-from geopb.text import MAX_MESSAGE, encodable, safe_str, shorten, unfolds
+from geopb.text import MAX_MESSAGE, encodable, is_long, safe_str, shorten
 
 #: Base classes named in one report: real hierarchies have a handful.
 MAX_PARENTS = 64
@@ -77,14 +77,17 @@ def format_traceback(exception: BaseException) -> str:
 
 
 def tells_too_much(exception: BaseException | None) -> bool:
-    """Whether the text of an exception, or of one that led to it, might never end."""
+    """Whether the text of an exception, or of one that led to it, is too long to make.
+
+    It might never end.
+    """
     waiting, seen = [exception], set[int]()
     while waiting:
         each = waiting.pop()
         if each is None or id(each) in seen:
             continue
         seen.add(id(each))
-        if unfolds(each):
+        if is_long(each):
             return True
         waiting += [each.__cause__, each.__context__]
         if isinstance(each, BaseExceptionGroup):
