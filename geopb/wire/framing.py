@@ -59,6 +59,9 @@ def identify(start: bytes) -> str:
     return "something else"
 
 
+#: Pieces below this are put together as they come: a peer may send two bytes at a time.
+_SMALL_PIECE = 1024
+
 #: A part of a chunk's bytes: the bulk's id, the bytes, and what of the chunk is left.
 ChunkPart = tuple[int, "memoryview[int]", int]
 
@@ -94,7 +97,7 @@ class FrameReader:
         self._start = b""
         # The frame that is not whole yet: its pieces, their sum, and what it needs
         # with its head. Joined once, so that a large frame costs linear time.
-        self._pieces: list[bytes] = []
+        self._pieces: list[bytes | bytearray] = []
         self._have = 0
         self._need = 0
         # The chunk that is not whole yet: its bulk's id, and its bytes to come.
@@ -130,7 +133,7 @@ class FrameReader:
             if self.refusal is not None:
                 return []
         if self._have:
-            self._pieces.append(data)
+            self._keep(data)
             self._have += len(data)
             if self._have < self._need:
                 return []
@@ -138,6 +141,17 @@ class FrameReader:
             self._pieces.clear()
             self._have = 0
         return self._cut(data)
+
+    def _keep(self, data: bytes) -> None:
+        """Keep a further piece of the frame that is not whole yet."""
+        if len(data) >= _SMALL_PIECE:
+            self._pieces.append(data)
+        elif type(last := self._pieces[-1]) is bytearray:
+            last += data
+        else:
+            # One object for a line of small ones: of each of two bytes alone, Python
+            # makes an object of 35.
+            self._pieces.append(bytearray(data))
 
     def _cut(self, data: bytes) -> list[bytes | ChunkPart]:
         bodies: list[bytes | ChunkPart] = []

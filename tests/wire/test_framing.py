@@ -2,6 +2,7 @@ from __future__ import annotations
 
 import pickle
 import tracemalloc
+from itertools import pairwise
 from time import thread_time
 from typing import Any
 
@@ -266,3 +267,38 @@ def test_a_chunk_over_the_limit_is_refused_at_its_head() -> None:
 
     assert bodies == []
     assert isinstance(refusal, LimitExceeded)
+
+
+@pytest.mark.parametrize("size", [1, 2, 3, 1023])
+def test_a_frame_in_small_pieces_takes_no_more_than_its_bytes(size: int) -> None:
+    made = reader(1_000_000)
+    body = bytes(range(250)) * 800
+    framed = frame(body)
+
+    tracemalloc.start()
+    try:
+        bodies = [
+            each
+            for start in range(0, len(framed), size)
+            for each in made.feed(framed[start : start + size])
+        ]
+        _, peak = tracemalloc.get_traced_memory()
+    finally:
+        tracemalloc.stop()
+
+    assert bodies == [body]
+    # It is joined in the end, and then cut out.
+    assert peak < 3.5 * len(framed)
+
+
+def test_small_and_large_pieces_of_a_frame_stay_in_order() -> None:
+    made = reader(1_000_000)
+    body = bytes(range(256)) * 100
+    framed = frame(body)
+    cuts = [0, 5, 6, 8, 2000, 2001, 2010, 5000, 8000, 8001, len(framed)]
+
+    bodies = [
+        each for start, stop in pairwise(cuts) for each in made.feed(framed[start:stop])
+    ]
+
+    assert bodies == [body]
