@@ -76,17 +76,31 @@ def test_time_that_is_no_number_at_all_is_refused(name: str) -> None:
         Limits(**{name: float("nan")})
 
 
-@pytest.mark.parametrize("name", SIZES)
-def test_sizes_may_be_the_least_that_a_peer_may_announce(name: str) -> None:
-    limits = Limits(**{name: MINIMUM_MESSAGE_BYTES})
+@pytest.mark.parametrize("name", TOLD)
+def test_what_is_told_may_be_the_least_that_a_peer_may_announce(name: str) -> None:
+    least = LEAST_TOLD[name]
 
-    assert getattr(limits, name) == MINIMUM_MESSAGE_BYTES
+    assert getattr(Limits(**{name: least}), name) == least
 
 
-@pytest.mark.parametrize("name", SIZES)
-def test_sizes_below_that_are_refused(name: str) -> None:
-    with pytest.raises(ValueError, match=f"{name}={MINIMUM_MESSAGE_BYTES - 1}"):
-        Limits(**{name: MINIMUM_MESSAGE_BYTES - 1})
+@pytest.mark.parametrize("name", TOLD)
+def test_what_no_peer_would_take_is_refused(name: str) -> None:
+    """Here, and not by each peer when it connects."""
+    less = LEAST_TOLD[name] - 1
+
+    with pytest.raises(ValueError, match=f"{name}={less}"):
+        Limits(**{name: less})
+
+
+def test_sizes_are_no_less_than_what_may_be_sent_before_the_hello() -> None:
+    for name in SIZES:
+        assert LEAST_TOLD[name] == MINIMUM_MESSAGE_BYTES
+
+
+def test_no_structure_is_deeper_than_the_careful_pass_goes() -> None:
+    assert Limits(max_depth=DEEPEST).max_depth == DEEPEST
+    with pytest.raises(ValueError, match=f"max_depth={DEEPEST + 1} is above {DEEPEST}"):
+        Limits(max_depth=DEEPEST + 1)
 
 
 def test_told_limits_are_those_that_the_peer_needs() -> None:

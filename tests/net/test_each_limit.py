@@ -1,8 +1,8 @@
 """The limits on what calls carry, one by one: at it, over it, overridden.
 
 Those of other things have their own places: connections in ``test_places``, streams in
-``test_streams``, bytes that nobody takes in ``test_gate``, times in ``test_foreign``
-(handshake), ``test_login`` and ``test_watch`` (keepalive).
+``test_streams``, what calls weigh in ``test_pending_bytes``, bytes that nobody takes in
+``test_gate`` and ``test_not_reading``, times in ``test_each_time``.
 """
 
 from __future__ import annotations
@@ -102,6 +102,21 @@ def test_at_it_over_it_overridden(pair: Pair, case: Case) -> None:
 
     _, other = pair(Root(), server_options={name: size + 1})
     assert case.use(root_of(other), size + 1).get(timeout=SOON) is not None
+
+
+def test_references_that_a_peer_gives_at_it_over_it_overridden(pair: Pair) -> None:
+    """The other table: what this side holds of the peer's."""
+    options = {"max_references": 4}
+    _, client = pair(Root(), server_options=options)
+    root = root_of(client)
+
+    assert root.callRemote("size", [Given() for _ in range(4)]).get(timeout=SOON) == 4
+    with pytest.raises(pb.LimitExceeded, match=r"\b5\b.* max_references=4"):
+        root.callRemote("size", [Given() for _ in range(5)]).get(timeout=SOON)
+
+    _, other = pair(Root(), server_options={"max_references": 5})
+    given = [Given() for _ in range(5)]
+    assert root_of(other).callRemote("size", given).get(timeout=SOON) == 5
 
 
 @pytest.mark.parametrize(

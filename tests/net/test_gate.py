@@ -358,6 +358,42 @@ def test_a_caller_waits_while_too_many_bytes_are_unsent(pb_pair: LinkedPair) -> 
     assert len(pb.gather(promises).get(timeout=20)) == 50
 
 
+def test_unsent_bytes_at_it_over_it_overridden(pb_pair: LinkedPair) -> None:
+    """A call is let through while no more are unsent than may be."""
+
+    def calls_let_through(limit: int) -> tuple[int, int]:
+        """Return how many of ten are, and what was unsent behind the third."""
+        pair = pb_pair(Doing(), client_options={"max_unsent_bytes": limit})
+        remote = root_of(pair.client)
+        unsent: list[int] = []
+
+        def call_on() -> None:
+            for _ in range(10):
+                promises.append(remote.callRemote("echo", "x" * 10_000))
+                unsent.append(client_connection(pair.client).statistics()["unsent"])
+
+        promises: list[Any] = []
+        pair.link.to_server.stall()
+        # What the line takes first is not unsent.
+        while not client_connection(pair.client).statistics()["unsent"]:
+            promises.append(remote.callRemote("echo", "x" * 10_000))
+            settle()
+        calling = gevent.spawn(call_on)
+        settle()
+        found = len(unsent), unsent[2]
+        pair.link.resume()
+        calling.get(timeout=20)
+        pb.gather(promises).get(timeout=20)
+        return found
+
+    count, size = calls_let_through(1_000_000)
+    assert count == 10
+
+    assert calls_let_through(size) == (4, size)
+    assert calls_let_through(size - 1) == (3, size)
+    assert calls_let_through(size + 1) == (4, size)
+
+
 def test_a_caller_may_time_out_while_large_bytes_leave(pb_pair: LinkedPair) -> None:
     """A timeout that strikes while bytes leave never leaves half a message."""
     pair = pb_pair(Doing())
