@@ -29,6 +29,9 @@ STRUCTURE_WEIGHT = 16
 LIGHT_STRUCTURE = 4 * KIBI
 LIGHT_WEIGHT = STRUCTURE_WEIGHT * LIGHT_STRUCTURE
 
+#: Names of geopb's own methods, now and later, are no longer than this.
+LEAST_NAME = 16
+
 #: The careful pass takes three Python frames a level, of the thousand there are.
 DEEPEST = 200
 
@@ -96,6 +99,11 @@ class Limits:
             _check(field.name, getattr(self, field.name), type(field.default))
         if self.max_depth > DEEPEST:
             raise ValueError(f"max_depth={self.max_depth} is above {DEEPEST}")
+        if self.max_name_length < LEAST_NAME:
+            raise ValueError(
+                f"max_name_length={self.max_name_length} is below {LEAST_NAME}: "
+                "geopb's own names, getRootObject among them, would be refused"
+            )
         for name, least in LEAST_TOLD.items():
             if getattr(self, name) < least:
                 raise ValueError(

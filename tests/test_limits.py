@@ -8,7 +8,14 @@ from typing import Any
 import pytest
 
 import geopb as pb
-from geopb.limits import DEEPEST, LEAST_TOLD, MINIMUM_MESSAGE_BYTES, TOLD, Limits
+from geopb.limits import (
+    DEEPEST,
+    LEAST_NAME,
+    LEAST_TOLD,
+    MINIMUM_MESSAGE_BYTES,
+    TOLD,
+    Limits,
+)
 
 FIELDS = [field.name for field in dataclasses.fields(Limits)]
 SIZES = ["max_message_size", "max_structure_size"]
@@ -101,6 +108,12 @@ def test_no_structure_is_deeper_than_the_careful_pass_goes() -> None:
     assert Limits(max_depth=DEEPEST).max_depth == DEEPEST
     with pytest.raises(ValueError, match=f"max_depth={DEEPEST + 1} is above {DEEPEST}"):
         Limits(max_depth=DEEPEST + 1)
+
+
+def test_names_of_geopbs_own_methods_pass_at_any_limit() -> None:
+    assert Limits(max_name_length=LEAST_NAME).max_name_length == LEAST_NAME
+    with pytest.raises(ValueError, match=f"max_name_length={LEAST_NAME - 1} is below"):
+        Limits(max_name_length=LEAST_NAME - 1)
 
 
 def test_told_limits_are_those_that_the_peer_needs() -> None:

@@ -179,7 +179,3 @@ class Questions(dict[int, Answerable]):
         self.weights.clear()
         self.weight, self.full = 0, False
         return pending
-
-
-def _nothing() -> None:
-    """Nobody has to be told."""

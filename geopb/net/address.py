@@ -131,8 +131,10 @@ def open_socket(address: Address) -> socket.socket:
         connected = socket.socket(socket.AF_UNIX, socket.SOCK_STREAM)
         try:
             connected.connect(address.path)
-        except BaseException:
+        except BaseException as error:
             connected.close()
+            if isinstance(error, OSError) and error.errno is None:
+                raise _named(error, address) from None
             raise
         return connected
     return socket.create_connection((address.host, address.port))
@@ -216,5 +218,7 @@ def _remove_stale(path: str) -> None:
 
 def _named(error: OSError, address: Address) -> OSError:
     """Return the system's error with the address in its text."""
-    number = error.errno or errno.EIO
-    return OSError(number, f"{error.strerror}: {address}")
+    if error.errno is None:
+        # Python's own: a path that is longer than a socket's may be.
+        return OSError(errno.ENAMETOOLONG, f"{error}: {address}")
+    return OSError(error.errno, f"{error.strerror}: {address}")

@@ -2,7 +2,9 @@
 
 Owns how many of them stand in the workers' queue, which all connections share: a few,
 so that a peer that makes a thousand calls at once does not have the next one wait for
-all of them. Called by the service.
+all of them. And how many answers may wait until the peer takes bytes, before no more
+calls begin: a peer that never reads does not have a thousand answers made. Called by
+the service.
 """
 
 from __future__ import annotations
@@ -20,6 +22,9 @@ from geopb.workers import worker_pool
 
 #: Calls of one connection in the workers' queue. Each that begins brings the next.
 _AT_ONCE = 16
+#: Answers that wait for the peer to take bytes while calls begin: as many large ones
+#: as a peer may ask for at a time, and have small calls answered beside them.
+_MOST_BLOCKED = 8
 #: In place of a queue that is empty; never changed.
 _EMPTY: deque[Any] = deque(maxlen=0)
 
@@ -32,7 +37,15 @@ class NextCalls:
         share: Counts what calls take, while others wait for it.
     """
 
-    __slots__ = ("_pool", "_queued", "_serve", "_share", "_waiting")
+    __slots__ = (
+        "_blocked",
+        "_pool",
+        "_put_back",
+        "_queued",
+        "_serve",
+        "_share",
+        "_waiting",
+    )
 
     def __init__(self, serve: Callable[[IncomingCall], None], share: Share) -> None:
         self._serve = serve
@@ -41,10 +54,14 @@ class NextCalls:
         self._queued = 0
         # Made when needed: most connections never have so many.
         self._waiting: deque[IncomingCall] = _EMPTY
+        #: Those of the workers' queue that could not begin: before all that wait.
+        self._put_back: deque[IncomingCall] = _EMPTY
+        #: Answers that wait for the peer to take bytes.
+        self._blocked = 0
 
     def submit(self, call: IncomingCall) -> None:
         """Have `call` begin soon, behind those that came before it."""
-        if self._queued < _AT_ONCE:
+        if self._queued < _AT_ONCE and not self._put_back:
             self._queued += 1
             self._pool.submit(self._run, call)
             return
@@ -52,10 +69,31 @@ class NextCalls:
             self._waiting = deque()
         self._waiting.append(call)
 
+    def answer_waits(self) -> None:
+        """An answer waits until the peer takes bytes."""
+        self._blocked += 1
+
+    def answer_goes(self) -> None:
+        """It waits no more: calls may begin again."""
+        self._blocked -= 1
+        while self._queued < _AT_ONCE and (self._put_back or self._waiting):
+            self._queued += 1
+            self._pool.submit(self._run, self._next())
+
+    def _next(self) -> IncomingCall:
+        return (self._put_back or self._waiting).popleft()
+
     def _run(self, call: IncomingCall) -> None:
         """Begin a call, in a worker; and have the next one stand in the queue."""
-        if self._waiting:
-            self._pool.submit(self._run, self._waiting.popleft())
+        if self._blocked >= _MOST_BLOCKED:
+            # It keeps its place, and brings no other, until one of those has gone.
+            self._queued -= 1
+            if self._put_back is _EMPTY:
+                self._put_back = deque()
+            self._put_back.append(call)
+            return
+        if self._put_back or self._waiting:
+            self._pool.submit(self._run, self._next())
         else:
             self._queued -= 1
         if not self._share.contended:

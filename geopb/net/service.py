@@ -325,10 +325,15 @@ class Service:
 
         A late timeout of the method's, or a kill, must not cost the peer its answer.
         """
+        if not self._gate.flooded(small=small):
+            return None
+        self._next.answer_waits()
         try:
             self._gate.wait_for_bytes(small=small)
         except BaseException as interruption:
             return interruption
+        finally:
+            self._next.answer_goes()
         return None
 
     def _done(self, call: IncomingCall) -> None:

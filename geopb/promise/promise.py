@@ -146,8 +146,8 @@ class Promise(Waitable, Pending, Generic[T_co]):
         the caller's context variables, and may block.
         """
         for handler in (callback, errback):
-            if handler is not None and not callable(handler):
-                raise TypeError(f"{type(handler).__name__} object is not callable")
+            if handler is not None:
+                _check_callable(handler)
         step = Step(
             callback,
             errback,
@@ -166,14 +166,17 @@ class Promise(Waitable, Pending, Generic[T_co]):
 
     def addCallback(self, callback: Handler, /, *args: Any, **kwargs: Any) -> Self:
         """Add a handler for a result: ``callback(result, *args, **kwargs)``."""
+        _check_callable(callback)
         return self.addCallbacks(callback, None, args, kwargs)
 
     def addErrback(self, errback: Handler, /, *args: Any, **kwargs: Any) -> Self:
         """Add a handler for a failure: ``errback(failure, *args, **kwargs)``."""
+        _check_callable(errback)
         return self.addCallbacks(None, errback, (), None, args, kwargs)
 
     def addBoth(self, handler: Handler, /, *args: Any, **kwargs: Any) -> Self:
         """Add a handler for either: ``handler(result or failure, ...)``."""
+        _check_callable(handler)
         return self.addCallbacks(handler, handler, args, kwargs, args, kwargs)
 
     def callRemote(self, method: Any, /, *args: Any, **kwargs: Any) -> Promise[Any]:
@@ -335,6 +338,11 @@ class Promise(Waitable, Pending, Generic[T_co]):
         if self._failure is not None:
             return f"<Promise at {id(self):#x} {self._failure!r}>"
         return f"<Promise at {id(self):#x} value of {type(self._value).__name__}>"
+
+
+def _check_callable(handler: object) -> None:
+    if not callable(handler):
+        raise TypeError(f"{type(handler).__name__} object is not callable")
 
 
 def cancelled() -> Failure:

@@ -278,3 +278,11 @@ def test_an_address_may_bring_its_own_way_to_a_socket() -> None:
         parse(str(address))
     ours.close()
     theirs.close()
+
+
+def test_a_path_that_is_too_long_is_said_to_be_so(tmp_path: Path) -> None:
+    address = f"unix://{tmp_path}/{'x' * 200}"
+
+    for use in (lambda: pb.serve(Doing(), address), lambda: pb.connect(address)):
+        with pytest.raises(OSError, match="path too long: unix:///"):
+            use()

@@ -250,3 +250,47 @@ def test_stop_does_not_wait_for_a_stopper_whose_answer_is_not_read(
         finally:
             peer.close()
             stopping.join(timeout=5)
+
+
+# -- calls whose answers would have to wait --------------------------------------------
+
+
+class Counting(Much):
+    def __init__(self, do: Any = None) -> None:
+        super().__init__(do)
+        self.begun: list[int] = []
+
+    def remote_numbered(self, number: int) -> list[str]:
+        self.begun.append(number)
+        return self.remote_much()
+
+
+def test_no_more_calls_begin_while_several_answers_wait(serve: Serve) -> None:
+    """Each would have its answer made, and held."""
+    root = Counting()
+    with Peer(serve(root, max_unsent_bytes=1000)) as peer:
+        flooded(peer)
+        for number in range(200):
+            peer.call(10 + number, "numbered", number)
+        eventually(lambda: peer.connection.service.running > 150)
+        turns(20)
+
+        assert 1 <= len(root.begun) < 30
+
+        answers = [peer.read_answer(10 + number) for number in range(200)]
+
+    assert [each[0] for each in answers] == [messages.ANSWER] * 200
+    assert root.begun == list(range(200))
+
+
+def test_calls_that_did_not_begin_are_over_with_the_connection(serve: Serve) -> None:
+    root = Counting()
+    server = serve(root, max_unsent_bytes=1000)
+    with Peer(server) as peer:
+        flooded(peer)
+        for number in range(200):
+            peer.call(10 + number, "numbered", number)
+        eventually(lambda: peer.connection.service.running > 150)
+        connection = peer.connection
+
+    eventually(lambda: not server.connections and not connection.service.running)

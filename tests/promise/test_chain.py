@@ -953,3 +953,10 @@ def test_promise_is_collected_at_once_when_its_calls_are_sent() -> None:
         assert gone() is None
     finally:
         gc.enable()
+
+
+@pytest.mark.parametrize("add", ["addCallback", "addErrback", "addBoth"])
+def test_none_is_no_handler(add: str) -> None:
+    """`addCallbacks` takes it, for the side that passes on what comes."""
+    with pytest.raises(TypeError, match="NoneType object is not callable"):
+        getattr(pb.succeed(1), add)(None)
