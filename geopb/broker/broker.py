@@ -60,8 +60,8 @@ class Broker:
     __slots__ = (
         "__weakref__", "_act", "_asking", "_following", "_objects", "_peer_drains",
         "abandon", "answer", "bound", "call", "call_early", "call_only",
-        "check_unread", "exports", "fail", "host", "imports", "intake", "limits",
-        "not_run", "peer_certificate", "peer_limits", "pipeline", "post",
+        "check_unread", "exports", "fail", "frames", "host", "imports", "intake",
+        "limits", "not_run", "peer_certificate", "peer_limits", "pipeline", "post",
         "questions", "refuse", "server_certificate", "state"
     )
     # fmt: on
@@ -100,6 +100,8 @@ class Broker:
         )
         #: Reads messages, and knows what the last of them weighs.
         self.intake = Intake(objects, self.imports, limits, readers)
+        #: Cuts the stream: it knows what of a chunk is still to come.
+        self.frames = self.intake.frames
         #: Keep other bounds on messages' sizes.
         self.bound = self.intake.bound
         asking = self._asking = Asking(self.post, host, registry)
@@ -183,7 +185,7 @@ class Broker:
 
     # -- messages in ---------------------------------------------------------------
 
-    def receive(self, data: bytes) -> None:
+    def receive(self, data: bytes | memoryview) -> None:
         """Take bytes off the line and act on the messages that they complete.
 
         Raises:
@@ -229,7 +231,7 @@ class Broker:
         if self.state is not State.OPEN:
             raise ProtocolError(f"bulk while {self.state.value}")
         whole = self.intake.add_chunk(part)
-        self.post.took(len(part[1]))
+        self.post.took(len(part[1]), part[2])
         if whole is not None:
             self._receive_message(whole.message, whole.unfinished)
             if whole.pinned is not None:

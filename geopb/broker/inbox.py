@@ -17,10 +17,6 @@ from geopb.limits import MAX_BULK
 from geopb.wire.codec import DecodeRefused
 from geopb.wire.messages import CALL
 
-#: From here on what arrives is put together at once: joining it all in the end takes
-#: its memory twice, and holds up everything else for as long as a second.
-_GATHERED_BYTES = 1024 * 1024
-
 
 class Waiting:
     """A decoded message and how many of its slots are empty."""
@@ -62,47 +58,32 @@ class Waiting:
 class _Assembly:
     """The pieces of one bulk."""
 
-    __slots__ = ("_gathered", "left", "pieces", "slot", "small", "waiting")
+    __slots__ = ("_gathered", "left", "slot", "waiting")
 
     def __init__(self, length: int, slot: BulkSlot | None, waiting: Waiting | None):
         self.left = length
         self.slot = slot
         self.waiting = waiting
-        self.pieces: list[memoryview | bytearray] = []
-        #: Where small pieces are collected: the last of `pieces`, or None.
-        self.small: bytearray | None = None
-        #: Where the pieces of a large one are put together.
+        #: Where the parts are put together as they come, once there are any: joining
+        #: them all in the end takes their memory twice, and holds up everything else.
         self._gathered: BytesIO | bytearray | None = None
-        if waiting is not None and slot is not None and length >= _GATHERED_BYTES:
-            is_bytearray = slot.kind == tags.BULK_BYTEARRAY
-            self._gathered = bytearray() if is_bytearray else BytesIO()
 
     def add(self, part: memoryview) -> None:
-        """Keep a part. It is a view of what was read at once, which it keeps alive."""
-        if self._gathered is not None:
-            if isinstance(self._gathered, bytearray):
-                self._gathered += part
-            else:
-                self._gathered.write(part)
-        elif len(part) * 2 >= len(part.obj):  # type: ignore[arg-type]
-            self.pieces.append(part)
-            self.small = None
-        else:
-            # A copy: one byte must not hold all that came with it, nor a
-            # million of bytes a million of objects.
-            if self.small is None:
-                self.small = bytearray()
-                self.pieces.append(self.small)
-            self.small += part
-
-    def whole(self) -> list[memoryview | bytearray | bytes]:
-        """Return all pieces, once."""
+        """Keep a copy of a part: the buffer that it is in is used again."""
         if self._gathered is None:
-            return [*self.pieces]
+            is_bytearray = self.slot and self.slot.kind == tags.BULK_BYTEARRAY
+            self._gathered = bytearray() if is_bytearray else BytesIO()
         if isinstance(self._gathered, bytearray):
-            return [self._gathered]
-        # The buffer itself, not a copy.
-        return [self._gathered.getvalue()]
+            self._gathered += part
+        else:
+            self._gathered.write(part)
+
+    def whole(self) -> bytearray | bytes:
+        """Return all parts as one, once."""
+        if isinstance(self._gathered, BytesIO):
+            # The buffer itself, not a copy.
+            return self._gathered.getvalue()
+        return self._gathered or b""
 
 
 class Inbox:
@@ -207,7 +188,7 @@ class Inbox:
         if waiting is None or slot is None:
             return None
         try:
-            slot.fill(assembly.whole())
+            slot.fill([assembly.whole()])
         except DecodeRefused as error:
             waiting.refusal = error
         waiting.missing -= 1

@@ -12,18 +12,17 @@ from collections import deque
 from collections.abc import Callable
 from typing import Any
 
-from geopb.broker.credit import Credit
+from geopb.broker.credit import CHUNK_BYTES, Credit
 from geopb.errors import ProtocolError
 from geopb.jelly.passing import Bulk, Packed
 from geopb.limits import MAX_BULK, MINIMUM_MESSAGE_BYTES
 from geopb.wire.chunks import CHUNK_HEAD_BYTES, make_chunk_head
 from geopb.wire.framing import frame_head
 
-#: Bulk bytes of one chunk: small calls wait for one such piece at the most.
-CHUNK_BYTES = 64 * 1024
-#: Chunks that go to the kernel in one piece.
-_CHUNKS_AT_ONCE = 4
-
+#: Bulk bytes that go to the kernel in one piece, where chunks are smaller.
+_AT_ONCE = 256 * 1024
+#: From here on bytes go to the kernel from where they are: less is sooner copied.
+_LEFT_IN_PLACE = 64 * 1024
 
 #: In place of queues that are empty; never changed.
 _NONE: deque[Any] = deque(maxlen=0)
@@ -76,10 +75,10 @@ class Outbox:
         "_last",
         "_max_bulk",
         "_now",
-        "_sending",
         "_waiting",
         "frames_size",
         "more",
+        "sending",
         "unsent",
     )
 
@@ -101,7 +100,8 @@ class Outbox:
         self._bulk_on_the_way = 0
         self._last = b""
         # Made when needed: most connections are idle, and send no bulk.
-        self._sending: deque[_Sending] = _NONE
+        #: Bulk of which a part is not sent yet.
+        self.sending: deque[_Sending] = _NONE
         self._waiting: deque[Packed] = _NONE
         self._credit: Credit | None = None
         #: Bytes of bulk, and of the messages that wait for their turn with it.
@@ -111,7 +111,7 @@ class Outbox:
         """Whether there is something that may be sent now."""
         if self._allowance is not None:
             return bool(self._frames) and len(self._frames[0]) <= self._allowance
-        if self._sending:
+        if self.sending:
             return bool(self._frames) or not self.held
         return bool(self._frames or self._last)
 
@@ -119,7 +119,7 @@ class Outbox:
     def held(self) -> bool:
         """Whether bulk waits until the peer has taken more of what was sent."""
         credit = self._credit
-        return bool(self._sending) and credit is not None and not credit.open
+        return bool(self.sending) and credit is not None and not credit.open
 
     @property
     def taken(self) -> int:
@@ -141,6 +141,11 @@ class Outbox:
         self.frames_size += size
         self.unsent += size
 
+    def beside_bulk(self) -> None:
+        """Take note that a small message is sent: it should not wait for much bulk."""
+        if self._credit is not None:
+            self._credit.beside()
+
     def peer_took(self, count: int) -> None:
         """The peer has taken so much bulk off the line: more may be sent.
 
@@ -154,7 +159,7 @@ class Outbox:
     def add_packed(self, packed: Packed) -> None:
         """Queue a message with bulk."""
         if self._waiting is _NONE:
-            self._sending, self._waiting = deque(), deque()
+            self.sending, self._waiting = deque(), deque()
             self._credit = self._credit or Credit(self._now)
         self._waiting.append(packed)
         size = len(packed.body) + _size(packed)
@@ -177,9 +182,14 @@ class Outbox:
         None when nothing may be sent. `more` then says whether there is more to take
         at once; where not, whoever adds something wakes the sender again.
         """
+        taken = self.take_pieces()
+        return taken if isinstance(taken, bytes) else b"".join(taken)
+
+    def take_pieces(self) -> bytes | list[bytes | memoryview]:
+        """Return the same; large bytes where they are, and not put together."""
         frames = self._frames
         self._frames = []
-        if self._sending or self._last or self._allowance is not None:
+        if self.sending or self._last or self._allowance is not None:
             data = self._take_with_rest(frames)
             self.more = bool(self)
             return data
@@ -189,25 +199,27 @@ class Outbox:
         self.unsent = self._bulk_unsent
         return frames[0] if len(frames) == 1 else b"".join(frames)
 
-    def _take_with_rest(self, frames: list[Any]) -> bytes:
+    def _take_with_rest(self, frames: list[Any]) -> bytes | list[bytes | memoryview]:
         if self._allowance is not None:
             return b"".join(self._within_allowance(frames))
         self.frames_size = 0
         self.unsent = self._bulk_unsent
-        for _ in range(_CHUNKS_AT_ONCE):
-            # A message that a finished bulk has let in goes before its own.
-            if not self._sending or self._frames or self.held:
-                break
-            frames += self._next_chunk()
-        if self._last and not (self._frames or self._sending):
-            frames.append(self._last)
+        pieces: list[bytes | memoryview] = [b"".join(frames)]
+        size = 0
+        # A message that a finished bulk has let in goes before its own.
+        while self.sending and not self._frames and size < _AT_ONCE and not self.held:
+            chunk = self._next_chunk()
+            size += len(chunk[1])
+            pieces += chunk
+        if self._last and not (self._frames or self.sending):
+            pieces.append(self._last)
             self._last = b""
-        return b"".join(frames)
+        return pieces if size >= _LEFT_IN_PLACE else b"".join(pieces)
 
     def clear(self) -> None:
         """Forget all: the connection has ended."""
         self._frames.clear()
-        self._sending = self._waiting = _NONE
+        self.sending = self._waiting = _NONE
         self._last = b""
         self._bulk_on_the_way = self._bulk_unsent = 0
         self.frames_size = self.unsent = 0
@@ -226,14 +238,17 @@ class Outbox:
 
     def _next_chunk(self) -> tuple[bytes, memoryview]:
         # In turns, so that a small bulk does not wait for a large one to end.
-        sending = self._sending.popleft()
-        chunk = sending.next_chunk(self._chunk_bytes)
-        if self._credit is not None:
-            self._credit.spend(len(chunk[1]))
+        sending = self.sending.popleft()
+        credit, size = self._credit, self._chunk_bytes
+        if credit is not None:
+            size = min(size, credit.chunk)
+        chunk = sending.next_chunk(size)
+        if credit is not None:
+            credit.spend(len(chunk[1]))
         self._bulk_unsent -= len(chunk[1])
         self.unsent -= len(chunk[1])
         if sending.position < len(sending.bulk.data):
-            self._sending.append(sending)
+            self.sending.append(sending)
             return chunk
         sending.group.left -= 1
         if not sending.group.left:
@@ -245,7 +260,7 @@ class Outbox:
         """Announce the messages with bulk that the peer has room for, in order."""
         while self._waiting and self._allowance is None:
             size = _size(self._waiting[0])
-            pieces = len(self._sending) + len(self._waiting[0].bulk)
+            pieces = len(self.sending) + len(self._waiting[0].bulk)
             if self._bulk_on_the_way + size > self._max_bulk or pieces > MAX_BULK:
                 return
             packed = self._waiting.popleft()
@@ -256,7 +271,7 @@ class Outbox:
                 packed.queued()
             self._bulk_on_the_way += size
             group = _Group(packed)
-            self._sending.extend(_Sending(bulk, group) for bulk in packed.bulk)
+            self.sending.extend(_Sending(bulk, group) for bulk in packed.bulk)
 
 
 def _size(packed: Packed) -> int:

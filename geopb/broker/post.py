@@ -10,6 +10,7 @@ from collections import Counter
 from itertools import chain
 from typing import Any, Protocol
 
+from geopb.broker.credit import TOLD_FROM_BYTES
 from geopb.broker.exports import Exports
 from geopb.broker.intake import no_values
 from geopb.broker.outbox import Outbox
@@ -24,9 +25,6 @@ from geopb.wire.codec import encode
 #: Bytes queued in one turn of the loop with which the peer should begin already.
 #: Twice the rate of 1000 calls made in a row, against sending them all at the end.
 _MANY_BYTES = 4096
-#: The peer is told what bulk was taken each time that it is so much. It may wait when
-#: twice as much is not told; each telling costs both sides some 50 us.
-TOLD_EACH_BYTES = 256 * 1024
 #: Arguments of an exception that are tried one by one, where they cannot all cross.
 _MOST_ARGUMENTS = 100
 #: Ids in one release message: some 12 KiB at the most, below every peer's limit.
@@ -217,10 +215,15 @@ class Post:
             some = counts[start : start + _RELEASES_EACH]
             self.send([messages.RELEASE, *chain.from_iterable(some)])
 
-    def took(self, count: int) -> None:
-        """Take note of bulk that was taken off the line; tell the peer in time."""
+    def took(self, count: int, left: int) -> None:
+        """Take note of bulk that was taken off the line; tell the peer in time.
+
+        Args:
+            count: Bytes.
+            left: How many more its chunk will bring.
+        """
         self._untold += count
-        if self._untold < TOLD_EACH_BYTES:
+        if left or self._untold < TOLD_FROM_BYTES:
             return
         # Also when the goodbye waits to be sent: the peer's last bulk is to come in.
         if not self._finished or self.outbox.ends:
@@ -252,6 +255,8 @@ class Post:
     def send_body(self, body: bytes) -> None:
         """Send a message that is encoded, and has no bulk."""
         if not self._finished:
+            if self.outbox.sending:
+                self.outbox.beside_bulk()
             self._queue(body)
 
     def _queue(self, body: bytes) -> None:

@@ -212,8 +212,14 @@ class Connection(Faces):
     def _read(self) -> Exception:
         """Read to the end; return why it ended."""
         try:
+            transport = self._transport
             Reader(
-                self._sock, self._transport.recv, self.broker, self._gate, self._share
+                self._sock,
+                transport.recv,
+                transport.recv_into,
+                self.broker,
+                self._gate,
+                self._share,
             ).run()
             return self._went()
         except (ProtocolError, LimitExceeded) as error:

@@ -193,6 +193,9 @@ class TLS:
         if self._out.pending or self._plain is not None:
             self._wake()
 
+    #: What is decrypted is bytes of its own already.
+    recv_into = None
+
     # -- the handshake -----------------------------------------------------------------
 
     def _check_start(self, data: bytes) -> None:
@@ -275,6 +278,9 @@ class TLS:
             elif not self._out.pending:
                 return b""
         return self._out.read()
+
+    #: It is one piece in any case: the records.
+    take_pieces = take
 
     def _encrypt(self, plain: memoryview) -> None:
         """Make records of `plain`; what cannot be made now is kept."""

@@ -9,6 +9,7 @@ from collections.abc import Callable
 from typing import Any, Protocol
 
 from gevent import socket
+from gevent.ssl import SSLSocket
 
 from geopb.errors import PBConnectionLost
 from geopb.net.sockets import peer_certificate, raw
@@ -22,6 +23,10 @@ class Transport(Protocol):
     @property
     def recv(self) -> Callable[[int], bytes]:
         """Return what has come, nothing at the end; BlockingIOError if nothing yet."""
+
+    @property
+    def recv_into(self) -> Callable[[memoryview], int] | None:
+        """The same into a buffer, returning the count; None where that cannot be."""
 
     @property
     def outgoing(self) -> Outgoing:
@@ -54,6 +59,24 @@ class Transport(Protocol):
         """Return what an error before the peer's hello is told as."""
 
 
+class Joined:
+    """What is to be sent, never in pieces."""
+
+    def __init__(self, inner: Outgoing) -> None:
+        self._inner = inner
+        self.take = self.take_pieces = inner.take
+
+    @property
+    def more(self) -> bool:
+        """Whether there is more to take."""
+        return self._inner.more
+
+    @property
+    def held(self) -> bool:
+        """Whether there is more which the peer does not want yet."""
+        return self._inner.held
+
+
 class Clear:
     """A socket as it is: reading and sending pass here without another step."""
 
@@ -61,7 +84,13 @@ class Clear:
 
     def __init__(self, sock: socket.socket, outbox: Outgoing) -> None:
         self.recv: Callable[[int], bytes] = raw(sock).recv
-        self.outgoing = outbox
+        self.recv_into: Callable[[memoryview], int] | None = None
+        self.outgoing: Outgoing = outbox
+        if isinstance(sock, SSLSocket):
+            # It sends no pieces, and its parts of a record do not wait for a buffer.
+            self.outgoing = Joined(outbox)
+        else:
+            self.recv_into = raw(sock).recv_into
         self.peer_certificate = peer_certificate(sock)
         self.server_certificate = own_certificate(getattr(sock, "context", None))
 

@@ -31,6 +31,9 @@ class Outgoing(Protocol):
     def take(self) -> bytes:
         """Return the next bytes, none when nothing waits."""
 
+    def take_pieces(self) -> bytes | list[bytes | memoryview]:
+        """Return the same, in pieces where it is large."""
+
     @property
     def more(self) -> bool:
         """Whether there is more to take; if not yet, `Writer.wake` will be called."""
@@ -95,7 +98,7 @@ class Writer:
         self._callback = self.send_at_once
         self._pool = worker_pool()
         #: What the kernel did not take of the last bytes.
-        self._left: memoryview | None = None
+        self._left: memoryview | list[bytes | memoryview] | None = None
         #: A worker has the role: nobody else may write.
         self._busy = False
         self._closed = False
@@ -167,18 +170,20 @@ class Writer:
         watch = self._watch
         try:
             while not (self._busy or self._closed):
-                data = self._outgoing.take()
+                data = self._outgoing.take_pieces()
                 if not data:
                     break
                 try:
-                    count = self._send(data)
+                    if isinstance(data, bytes):
+                        count = self._send(data)
+                    else:
+                        count = raw(self._sock).sendmsg(data)
                 except BlockingIOError:
                     count = 0
                 if not watch.on:
                     watch.begin()
-                if count < len(data):
-                    self._left = memoryview(data)[count:]
-                elif not self._outgoing.more:
+                self._left = _rest(data, count)
+                if self._left is None and not self._outgoing.more:
                     break
                 sent += count
                 if self._left is not None or sent > _AT_ONCE:
@@ -201,7 +206,7 @@ class Writer:
         sent = 0
         try:
             while not self._closed:
-                data = self._left or self._outgoing.take()
+                data = self._left or self._outgoing.take_pieces()
                 self._left = None
                 if not data:
                     break
@@ -223,21 +228,26 @@ class Writer:
             if self._is_all_sent():
                 self._all_sent()
 
-    def _send_all(self, data: bytes | memoryview) -> int:
-        """Send `data`, waiting for the kernel; return its length."""
+    def _send_all(self, rest: bytes | memoryview | list[bytes | memoryview]) -> int:
+        """Send all of it, waiting for the kernel; return its length."""
         watch = self._watch
-        rest = memoryview(data)
+        sent = 0
         watch.blocked = True
         if not watch.on:
             watch.begin()
+        left: bytes | memoryview | list[bytes | memoryview] | None = rest
         try:
-            while rest:
-                count = self._sock.send(rest)
+            while left:
+                if isinstance(left, list):
+                    count = self._sock.sendmsg(left)
+                else:
+                    count = self._sock.send(left)
                 watch.taken += count
-                rest = rest[count:]
+                sent += count
+                left = _rest(left, count)
         finally:
             watch.blocked = False
-        return len(data)
+        return sent
 
     def _is_all_sent(self) -> bool:
         return not (self._busy or self._outgoing.more or self._outgoing.held)
@@ -250,6 +260,17 @@ class Writer:
     def _broken(self, error: OSError) -> None:
         if not self._closed:
             self._failed(error)
+
+
+def _rest(data: Any, count: int) -> Any:
+    """Return what is left of bytes, or of pieces, when `count` were sent."""
+    if type(data) is not list:
+        return memoryview(data)[count:] if count < len(data) else None
+    for place, piece in enumerate(data):
+        if count < len(piece):
+            return [memoryview(piece)[count:], *data[place + 1 :]]
+        count -= len(piece)
+    return None
 
 
 def _interrupted() -> OSError:

@@ -7,6 +7,7 @@ else by its first bytes. Never decodes a body. Called by the broker.
 from __future__ import annotations
 
 from struct import Struct
+from typing import cast
 
 from geopb.errors import Error, ProtocolError, over_limit
 from geopb.limits import MINIMUM_MESSAGE_BYTES
@@ -77,13 +78,14 @@ class FrameReader:
     """
 
     __slots__ = (
-        "_chunk",
+        "_bulk",
         "_have",
         "_hello_seen",
         "_max",
         "_need",
         "_pieces",
         "_start",
+        "chunk_left",
         "refusal",
     )
 
@@ -100,8 +102,10 @@ class FrameReader:
         self._pieces: list[bytes | bytearray] = []
         self._have = 0
         self._need = 0
-        # The chunk that is not whole yet: its bulk's id, and its bytes to come.
-        self._chunk: tuple[int, int] | None = None
+        # The chunk that is not whole yet: its bulk's id.
+        self._bulk = 0
+        #: Its bytes to come; 0 for none. They begin what is fed next.
+        self.chunk_left = 0
 
     def bound(self, max_frame_bytes: int) -> None:
         """Take bodies of that length from the next frame on."""
@@ -110,21 +114,28 @@ class FrameReader:
     @property
     def in_the_middle(self) -> bool:
         """Whether the stream would end inside a frame if it ended now."""
-        return self._have > 0 or self._chunk is not None
+        return self._have > 0 or self.chunk_left > 0
 
-    def feed(self, data: bytes) -> list[bytes | ChunkPart]:
+    def feed(self, data: bytes | memoryview) -> list[bytes | ChunkPart]:
         """Return the bodies that `data` completes, and the parts of chunks in it.
 
         Where the stream goes wrong behind them, `refusal` says how, and nothing
-        more may be fed.
+        more may be fed. It may be a view only while there is `chunk_left`; the parts
+        of chunks are views of it then, and nothing else is.
         """
+        if self.chunk_left:
+            bodies: list[bytes | ChunkPart] = []
+            position = self._rest_of_chunk(data, 0, bodies)
+            if position < len(data):
+                bodies += self._cut(bytes(data[position:]))
+            return bodies
+        data = cast(bytes, data)
         if self._have == 0 and self._hello_seen and len(data) >= HEAD_BYTES:
             # Most often: one whole frame, and no chunk.
             (length,) = _LENGTH.unpack_from(data)
             if (
                 length == len(data) - HEAD_BYTES
                 and 0 < length <= self._max
-                and self._chunk is None
                 and not data.startswith(CHUNK_START, HEAD_BYTES)
             ):
                 return [data[HEAD_BYTES:]]
@@ -155,7 +166,7 @@ class FrameReader:
 
     def _cut(self, data: bytes) -> list[bytes | ChunkPart]:
         bodies: list[bytes | ChunkPart] = []
-        position, end = self._rest_of_chunk(data, 0, bodies), len(data)
+        position, end = 0, len(data)
         self._need = HEAD_BYTES
         while end - position >= HEAD_BYTES:
             (length,) = _LENGTH.unpack_from(data, position)
@@ -166,8 +177,8 @@ class FrameReader:
             is_chunk = data.startswith(CHUNK_START, start)
             chunk = chunk_head(data, start, stop) if is_chunk else None
             if chunk is not None:
-                number, begin = chunk
-                self._chunk = (number, stop - begin)
+                self._bulk, begin = chunk
+                self.chunk_left = stop - begin
                 position = self._rest_of_chunk(data, begin, bodies)
                 continue
             if stop > end:
@@ -184,17 +195,16 @@ class FrameReader:
         return bodies
 
     def _rest_of_chunk(
-        self, data: bytes, position: int, bodies: list[bytes | ChunkPart]
+        self,
+        data: bytes | memoryview,
+        position: int,
+        bodies: list[bytes | ChunkPart],
     ) -> int:
         """Hand on what `data` has of the chunk under way; return where it ends."""
-        if self._chunk is None:
-            return position
-        number, left = self._chunk
-        part = memoryview(data)[position : position + left]
-        left -= len(part)
+        part = memoryview(data)[position : position + self.chunk_left]
+        self.chunk_left -= len(part)
         if part:
-            bodies.append((number, part, left))
-        self._chunk = (number, left) if left else None
+            bodies.append((self._bulk, part, self.chunk_left))
         return position + len(part)
 
     def _check_start(self, data: bytes) -> None:

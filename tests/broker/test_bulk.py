@@ -8,8 +8,8 @@ from typing import Any
 import pytest
 
 import geopb as pb
-from geopb.broker.credit import LEAST_WINDOW
-from geopb.broker.post import TOLD_EACH_BYTES as TOLD
+from geopb.broker.credit import LEAST_WINDOW, Credit
+from geopb.broker.credit import TOLD_FROM_BYTES as TOLD
 from geopb.limits import Limits
 from tests.broker.harness import Side, Thing, in_pieces, joined, opened, refusal, whole
 from tests.jelly.hostile import integers
@@ -80,7 +80,7 @@ def test_both_ways_at_once() -> None:
 def test_small_calls_pass_large_ones() -> None:
     with joined() as pair:
         pair.a.ask("take", b"x" * 10_000_000)
-        pair.b.receive(pair.a.broker.post.outbox.take())
+        pair.b.receive(pair.a.take())
 
         pair.a.ask("take", "small")
         pair.deliver()
@@ -316,6 +316,23 @@ def test_the_peer_is_told_what_was_taken_also_of_what_is_thrown_away() -> None:
     side.close()
 
 
+def test_what_was_taken_is_told_at_the_end_of_a_chunk_and_not_before() -> None:
+    side = opened()
+    side.receive(call(1, (1, 5 * TOLD, 0)))
+    chunk = frame([5, 1, bytes(3 * TOLD)])
+
+    side.receive(chunk[: 2 * TOLD])
+    assert side.take() == b""
+    side.receive(chunk[2 * TOLD :])
+    assert side.take() == frame([13, 3 * TOLD])
+
+    side.receive(frame([5, 1, bytes(TOLD - 1)]))
+    assert side.take() == b""
+    side.receive(frame([5, 1, bytes(2)]))
+    assert side.take() == frame([13, TOLD + 1])
+    side.close()
+
+
 def test_bulk_still_comes_in_while_the_goodbye_waits_for_this_side_s() -> None:
     """Each side's last bulk waits for what the other one tells."""
     with joined() as pair:
@@ -374,3 +391,23 @@ def test_a_peer_that_tells_nothing_holds_up_its_own_bulk_alone() -> None:
     side.close()
     assert large.settled
     assert side.broker.unsent == 0
+
+
+def test_small_messages_beside_bulk_are_noted_and_no_others(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    noted: list[str] = []
+    monkeypatch.setattr(Credit, "beside", lambda credit: noted.append("small"))
+    with joined() as pair:
+        # Nothing but bulk, and what is told of it.
+        both = [pair.a.ask("echo", bytes(MEBI)), pair.b.ask("echo", bytes(MEBI))]
+        pair.deliver()
+        assert all(each.get() == bytes(MEBI) for each in both)
+        pair.a.ask("take", "small")
+        pair.deliver()
+        assert noted == []
+
+        pair.a.ask("take", bytes(MEBI))
+        pair.a.ask("take", "small")
+        assert noted == ["small"]
+        pair.deliver()

@@ -5,13 +5,12 @@ from __future__ import annotations
 import heapq
 import random
 from collections.abc import Callable
+from functools import partial
 from itertools import count
 
 import pytest
 
-from geopb.broker.credit import LEAST_WINDOW, Credit
-from geopb.broker.outbox import CHUNK_BYTES
-from geopb.broker.post import TOLD_EACH_BYTES
+from geopb.broker.credit import CHUNK_BYTES, LEAST_WINDOW, TOLD_FROM_BYTES, Credit
 from geopb.errors import ProtocolError
 
 MEBI = 1024 * 1024
@@ -24,9 +23,13 @@ class Line:
         rate: Bytes per second that pass.
         delay: Seconds that each way takes.
         busy: Seconds, at the most, by which what is told comes late.
+        calls: Whether small messages are sent, too.
     """
 
-    def __init__(self, rate: float, delay: float, busy: float = 0.0) -> None:
+    def __init__(
+        self, rate: float, delay: float, busy: float = 0.0, *, calls: bool = False
+    ) -> None:
+        self.calls = calls
         self._busy, self._random = busy, random.Random(1)
         self.rate, self.delay = rate, delay
         self.now = 0.0
@@ -45,23 +48,26 @@ class Line:
     def send(self, most: float = float("inf")) -> None:
         """Send what there is room for."""
         while self.credit.open and most > 0:
-            most -= CHUNK_BYTES
-            self.credit.spend(CHUNK_BYTES)
+            size = self.credit.chunk
+            most -= size
+            self.credit.spend(size)
             begun = max(self.now, self._free_at)
-            self._free_at = begun + CHUNK_BYTES / self.rate
-            waited = begun - self.now
-            self._at(self._free_at + self.delay, lambda w=waited: self._arrive(w))  # type: ignore[misc]
+            self._free_at = begun + size / self.rate
+            arrive = partial(self._arrive, size, begun - self.now)
+            self._at(self._free_at + self.delay, arrive)
 
-    def _arrive(self, waited: float) -> None:
+    def _arrive(self, size: int, waited: float) -> None:
         self.waited = waited
-        self.taken += CHUNK_BYTES
-        self._untold += CHUNK_BYTES
-        if self._untold >= TOLD_EACH_BYTES:
+        self.taken += size
+        self._untold += size
+        if self._untold >= TOLD_FROM_BYTES:
             told, self._untold = self._untold, 0
             late = self._random.uniform(0, self._busy)
             self._at(self.now + self.delay + late, lambda: self._told(told))
 
     def _told(self, told: int) -> None:
+        if self.calls:
+            self.credit.beside()
         self.credit.give(told)
         self.send()
 
@@ -134,9 +140,9 @@ def test_a_line_that_waits_for_the_sender_keeps_its_window() -> None:
     now = 0.0
     credit = Credit(lambda: now)
     for _ in range(20):
-        credit.spend(TOLD_EACH_BYTES)
+        credit.spend(TOLD_FROM_BYTES)
         now += 0.02
-        credit.give(TOLD_EACH_BYTES)
+        credit.give(TOLD_FROM_BYTES)
 
     assert credit.window == LEAST_WINDOW
 
@@ -186,3 +192,47 @@ def test_a_clock_that_stands_still_does_no_harm() -> None:
         credit.give(MEBI)
 
     assert credit.window >= LEAST_WINDOW
+
+
+def test_a_short_line_has_a_small_window_whatever_the_chunks_take() -> None:
+    """A peer that needs 2 ms for a mebibyte: each chunk's own time is no way."""
+    line = Line(500e6, 0.00005, calls=True)
+    line.run(15)
+
+    assert line.run(1) > 0.95 * 500e6
+    assert line.credit.window <= 1.5 * LEAST_WINDOW
+
+
+def test_a_quick_line_has_a_large_window_while_no_small_message_waits_for_it() -> None:
+    line = Line(500e6, 0.00005)
+    line.run(1)
+    assert line.credit.window == MEBI
+    assert line.credit.chunk == CHUNK_BYTES
+
+    line.credit.beside()
+    assert line.credit.window <= 1.5 * LEAST_WINDOW
+    assert line.credit.chunk == line.credit.window // 2
+
+    line.run(1)
+    assert line.credit.window == MEBI
+
+
+def test_a_slow_line_has_a_small_window_in_any_case() -> None:
+    line = Line(10e6, 0.00005)
+    line.run(3)
+
+    assert line.credit.window == LEAST_WINDOW
+
+
+def test_a_round_trip_that_seems_too_quick_makes_no_large_window() -> None:
+    """What is told in a bunch was taken before."""
+    now = 0.0
+    credit = Credit(lambda: now)
+    for _ in range(100):
+        credit.beside()
+        while credit.open:
+            credit.spend(credit.chunk)
+        now += 0.00001
+        credit.give(TOLD_FROM_BYTES)
+
+    assert credit.window <= 2 * LEAST_WINDOW

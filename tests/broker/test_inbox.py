@@ -195,6 +195,23 @@ def test_large_bulk_is_put_together_as_it_comes(
     assert one.value == whole
 
 
+@pytest.mark.parametrize("length", [10, 10_000, 2 * 1024 * 1024])
+@pytest.mark.parametrize("kind", [tags.BULK_BYTES, tags.BULK_BYTEARRAY])
+def test_the_buffer_of_a_part_may_be_used_again(kind: int, length: int) -> None:
+    inbox = Inbox(length)
+    one = slot(1, length, kind)
+    inbox.expect([], [one])
+    buffer = bytearray(length // 2)
+
+    for number in (1, 2):
+        buffer[:] = bytes([number]) * len(buffer)
+        inbox.add(1, memoryview(buffer), 0)
+    buffer[:] = bytes(len(buffer))
+
+    half = length // 2
+    assert one.value == b"\1" * half + b"\2" * half
+
+
 def test_large_bulk_is_held_once() -> None:
     count, size = 256, 64 * 1024
     inbox = Inbox(count * size)

@@ -5,11 +5,12 @@ from typing import Any
 
 import pytest
 
-from geopb.broker.credit import LEAST_WINDOW
-from geopb.broker.outbox import CHUNK_BYTES, Outbox
+from geopb.broker.credit import CHUNK_BYTES, LEAST_WINDOW
+from geopb.broker.outbox import Outbox
 from geopb.errors import ProtocolError
 from geopb.jelly.passing import Bulk, Packed
 from geopb.limits import MAX_BULK, MINIMUM_MESSAGE_BYTES
+from geopb.wire.chunks import CHUNK_HEAD_BYTES
 from geopb.wire.codec import Decoder
 
 MEBI = 1024 * 1024
@@ -38,6 +39,10 @@ def frames(data: bytes) -> list[Any]:
         else:
             found.append(body.decode())
     return found
+
+
+#: Bytes of a chunk of an outbox that was told nothing yet.
+FIRST = LEAST_WINDOW // 2
 
 
 def drain(outbox: Outbox) -> list[Any]:
@@ -94,24 +99,58 @@ def test_before_the_hello_no_bulk_leaves() -> None:
 
 def test_bulk_leaves_behind_its_message_in_chunks() -> None:
     outbox = opened()
-    outbox.add_packed(packed("a", 2 * CHUNK_BYTES + 1))
+    outbox.add_packed(packed("a", FIRST + 1))
 
-    assert outbox.unsent == 2 * CHUNK_BYTES + 1 + 5
-    assert drain(outbox) == ["a", (1, CHUNK_BYTES), (1, CHUNK_BYTES), (1, 1)]
+    assert outbox.unsent == FIRST + 1 + 5
+    assert drain(outbox) == ["a", (1, FIRST), (1, 1)]
     assert outbox.unsent == 0
 
 
-def test_chunks_of_several_bulks_alternate() -> None:
-    outbox = opened()
-    outbox.add_packed(packed("a", 2 * CHUNK_BYTES, CHUNK_BYTES + 5))
+def test_chunks_grow_with_the_window_up_to_a_bound() -> None:
+    now = 0.0
+    outbox = Outbox(lambda: now)
+    outbox.open(64 * MEBI, 4 * MEBI)
+    outbox.add_packed(packed("a", 30 * MEBI))
 
-    assert drain(outbox) == [
-        "a",
-        (1, CHUNK_BYTES),
-        (2, CHUNK_BYTES),
-        (1, CHUNK_BYTES),
-        (2, 5),
-    ]
+    sizes = []
+    while chunks := [each for each in drain(outbox) if each != "a"]:
+        sizes += [size for _, size in chunks]
+        now += 0.02
+        outbox.peer_took(sum(size for _, size in chunks))
+
+    assert sizes[0] == FIRST
+    assert max(sizes) == CHUNK_BYTES
+
+
+def test_large_chunks_are_given_where_they_are() -> None:
+    outbox = opened()
+    message = packed("a", FIRST)
+    outbox.add_packed(message)
+    outbox.add(b"small")
+
+    taken = outbox.take_pieces()
+
+    assert isinstance(taken, list)
+    assert any(getattr(piece, "obj", None) is message.bulk[0].data for piece in taken)
+    assert frames(b"".join(taken)) == ["a", "small", (1, FIRST)]
+
+
+def test_small_chunks_are_put_together() -> None:
+    outbox = opened()
+    outbox.add_packed(packed("a", 1000, 2000))
+
+    taken = outbox.take_pieces()
+
+    assert isinstance(taken, bytes)
+    assert frames(taken) == ["a", (1, 1000), (2, 2000)]
+
+
+def test_chunks_of_several_bulks_alternate() -> None:
+    size = MINIMUM_MESSAGE_BYTES
+    outbox = opened(max_frame=size + CHUNK_HEAD_BYTES)
+    outbox.add_packed(packed("a", 2 * size, size + 5))
+
+    assert drain(outbox) == ["a", (1, size), (2, size), (1, size), (2, 5)]
 
 
 def test_small_messages_pass_between_chunks() -> None:
@@ -193,11 +232,11 @@ def test_bulk_is_held_until_the_peer_has_taken_what_was_sent() -> None:
     assert outbox.held
     assert outbox.unsent == LEAST_WINDOW
 
-    outbox.peer_took(2 * CHUNK_BYTES)
+    outbox.peer_took(FIRST)
     assert outbox
     assert not outbox.held
-    assert outbox.taken == 2 * CHUNK_BYTES
-    assert len(drain(outbox)) >= 2
+    assert outbox.taken == FIRST
+    assert drain(outbox)
 
 
 def test_small_messages_leave_while_bulk_is_held() -> None:
@@ -252,3 +291,30 @@ def test_a_cleared_outbox_is_empty() -> None:
     assert outbox.unsent == 0
     assert not outbox
     assert outbox.take() == b""
+
+
+def test_less_is_on_its_way_once_a_small_message_is_sent() -> None:
+    now = 0.0
+    outbox = Outbox(lambda: now)
+    outbox.open(64 * MEBI, 4 * MEBI)
+    outbox.add_packed(packed("a", 60 * MEBI))
+
+    def sent() -> int:
+        """Let all be taken, at 1 GB a second; return what follows at once."""
+        nonlocal now
+        chunks = drain(outbox)
+        size = sum(each[1] for each in chunks if each != "a")
+        now += size / 1e9
+        outbox.peer_took(size)
+        return size
+
+    for _ in range(3):
+        sent()
+    assert sent() >= MEBI
+
+    outbox.beside_bulk()
+    assert sent() < MEBI
+    now += 1
+    for _ in range(3):
+        sent()
+    assert sent() >= MEBI

@@ -620,14 +620,15 @@ def test_the_password_never_crosses(
     pair: Pair, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     said: list[bytes] = []
-    take = Outbox.take
+    take_pieces = Outbox.take_pieces
 
     def spy(self: Outbox) -> Any:
-        data = take(self)
-        said.append(bytes(data))
+        data = take_pieces(self)
+        assert isinstance(data, bytes)
+        said.append(data)
         return data
 
-    monkeypatch.setattr(Outbox, "take", spy)
+    monkeypatch.setattr(Outbox, "take_pieces", spy)
     _, client = pair(portal(Realm()))
 
     assert call(log_in(client), "name") == "alice"

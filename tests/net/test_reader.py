@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 from contextlib import contextmanager
+from types import SimpleNamespace
 from typing import Any
 
 import gevent
@@ -28,6 +29,9 @@ class Slow:
 
     state = State.OPEN
 
+    #: In the middle of no chunk.
+    frames = SimpleNamespace(chunk_left=0)
+
     def __init__(self, for_each: float) -> None:
         self.for_each = for_each
         self.sizes: list[int] = []
@@ -45,7 +49,8 @@ class Slow:
 def reading(broker: Slow, load: Load) -> Iterator[Any]:
     """Have a reader feed `broker`; yield where to write."""
     ours, theirs = socket.socketpair()
-    reader: Any = Reader(ours, raw(ours).recv, broker, Gate(), Share(load))  # type: ignore[arg-type]
+    sock: Any = raw(ours)
+    reader: Any = Reader(ours, sock.recv, sock.recv_into, broker, Gate(), Share(load))  # type: ignore[arg-type]
     running = gevent.spawn(reader.run)
     try:
         yield theirs
@@ -103,6 +108,52 @@ def test_they_are_read_more_at_a_time_again_when_they_have_become_cheap(
     assert max(broker.sizes) == 65536
 
 
+class Chunks(Slow):
+    """One in the middle of a chunk, which keeps what it is given."""
+
+    def __init__(self, left: int) -> None:
+        super().__init__(0.0)
+        self.frames = SimpleNamespace(chunk_left=left)
+        self.views: list[bool] = []
+        self.taken = b""
+
+    def receive(self, data: Any) -> None:
+        super().receive(data)
+        self.views.append(type(data) is memoryview)
+        self.frames.chunk_left = max(self.frames.chunk_left - len(data), 0)
+        self.taken += data
+
+
+def test_a_chunk_is_read_into_a_buffer_and_little_behind_it(load: Load) -> None:
+    stream = bytes(range(250)) * 4000
+    broker = Chunks(left=500_000)
+    with reading(broker, load) as peer:
+        peer.sendall(stream)
+        eventually(lambda: sum(broker.sizes) == len(stream))
+
+    assert broker.taken == stream
+    read = zip(broker.sizes, broker.views, strict=True)
+    in_buffer = [size for size, is_view in read if is_view]
+    assert 500_000 - 65536 <= sum(in_buffer) <= 500_000 + 4096
+    assert max(in_buffer) <= 128 * 1024
+
+
+def test_where_nothing_is_read_into_a_buffer_a_chunk_is_read_as_all_else(
+    load: Load,
+) -> None:
+    broker = Chunks(left=500_000)
+    ours, theirs = socket.socketpair()
+    reader: Any = Reader(ours, raw(ours).recv, None, broker, Gate(), Share(load))  # type: ignore[arg-type]
+    running = gevent.spawn(reader.run)
+    theirs.sendall(bytes(500_000))
+    theirs.close()
+    running.get(timeout=5)
+    ours.close()
+
+    assert broker.taken == bytes(500_000)
+    assert not any(broker.views)
+
+
 @pytest.mark.slow
 def test_who_used_too_much_beside_others_is_read_later_and_in_full(
     load: Load, monkeypatch: pytest.MonkeyPatch
@@ -121,3 +172,11 @@ def test_who_used_too_much_beside_others_is_read_later_and_in_full(
         assert broker.sizes == [20]
 
         eventually(lambda: broker.sizes == [20, 20])
+
+
+def test_the_end_of_the_stream_behind_a_full_buffer_is_found(load: Load) -> None:
+    broker = Chunks(left=1_000_000)
+    with reading(broker, load) as peer:
+        peer.sendall(bytes(128 * 1024))
+
+    assert broker.sizes == [128 * 1024]

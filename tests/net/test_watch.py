@@ -166,7 +166,7 @@ class Much:
 
     more = True
 
-    def take(self) -> bytes:
+    def take_pieces(self) -> bytes:
         return bytes(100_000)
 
 

@@ -8,12 +8,13 @@ from typing import Any
 
 import gevent
 import pytest
-from gevent import get_hub, getcurrent
+from gevent import get_hub, getcurrent, socket
 from gevent.event import Event
 
 import geopb as pb
 from geopb.net.connection import Connection
 from geopb.net.sockets import raw
+from geopb.net.writer import _rest
 from geopb.workers import Worker, worker_pool
 from tests.conftest import Pair
 from tests.net.roots import Doing, Holding, root_of
@@ -66,6 +67,10 @@ class HalfWaiting(HalfSending):
         self.go.wait(SOON)
         return self._strike()
 
+    def sendmsg(self, pieces: list[bytes]) -> int:
+        """Take the place of the one that sends pieces."""
+        return self.send(b"".join(pieces))
+
 
 def interrupt_next_send(
     connection: Connection, monkeypatch: pytest.MonkeyPatch
@@ -79,7 +84,11 @@ def interrupt_next_send(
 def interrupt_next_wait(
     connection: Connection, monkeypatch: pytest.MonkeyPatch
 ) -> HalfSending:
-    """Have Ctrl-C strike in the next send that waits, in a worker."""
+    """Have Ctrl-C strike in the next send that waits, in a worker.
+
+    What is large waits: the kernel has little room.
+    """
+    connection._sock.setsockopt(socket.SOL_SOCKET, socket.SO_SNDBUF, 4096)
     sock = HalfWaiting(connection)
     monkeypatch.setattr(connection._writer, "_sock", sock)
     return sock
@@ -262,8 +271,8 @@ def test_ctrl_c_when_a_message_is_taken_and_not_sent_ends_the_connection(
         more = True
         held = False
 
-        def take(self) -> bytes:
-            assert outgoing.take()
+        def take_pieces(self) -> bytes:
+            assert outgoing.take_pieces()
             monkeypatch.undo()
             signal.raise_signal(signal.SIGINT)
             raise AssertionError("Ctrl-C does not raise KeyboardInterrupt")
@@ -278,3 +287,23 @@ def test_ctrl_c_when_a_message_is_taken_and_not_sent_ends_the_connection(
 
     assert_lost(promise)
     eventually(lambda: not server.connections)
+
+
+def test_what_is_large_leaves_whole_whatever_the_kernel_takes(pair: Pair) -> None:
+    """In pieces, of which each send may leave some, or a part of one."""
+    _, client = pair(Doing(len))
+    connection = client_connection(client)
+    connection._sock.setsockopt(socket.SOL_SOCKET, socket.SO_SNDBUF, 4096)
+    remote, sent = root_of(client), bytes(range(251)) * 12_000
+
+    echoes = [remote.callRemote("echo", sent[start:]) for start in range(3)]
+
+    assert [echo.get(timeout=5) for echo in echoes] == [sent, sent[1:], sent[2:]]
+
+
+@pytest.mark.parametrize(
+    ("count", "left"),
+    [(0, [b"ab", b"cde"]), (1, [b"b", b"cde"]), (2, [b"cde"]), (4, [b"e"]), (5, None)],
+)
+def test_what_is_left_of_pieces_is_found(count: int, left: list[bytes] | None) -> None:
+    assert _rest([b"", b"ab", b"cde"], count) == left

@@ -479,13 +479,13 @@ def _messages() -> dict[str, Sample]:
             "what is wrong with calling a value is the caller's to say",
         ),
         "taken": (
-            [[13, 262144]],
+            [[13, 131072]],
             True,
             "taken",
             "the peer has taken so many bytes of bulk off the line",
         ),
         "taken-later": (
-            [[13, 262144, "more"]],
+            [[13, 131072, "more"]],
             False,
             "taken",
             "fields behind are ignored",
@@ -950,7 +950,7 @@ def _endings() -> dict[str, Sample]:
         ),
         "taken-nothing": ends("at least one byte was taken", [13, 0]),
         "taken-no-number": ends("so many bytes", [13, True]),
-        "taken-too-much": ends("more bulk than was sent", [13, 524289]),
+        "taken-too-much": ends("more bulk than was sent", [13, 262145]),
         "draining-no-bool": ends("announced or seen", [11, None]),
         "error-no-attributes": ends(
             "an error has seven fields", [3, 1, "a.B", "text", ["a.B"], []]

@@ -205,8 +205,8 @@ def _check_draining(name: str, setting: Setting) -> None:
 def _check_taken(name: str, setting: Setting) -> None:
     chunks = setting.side.take()
     assert chunks[4:7] == b"\x83\x05\x01"
-    assert len(chunks) > 262_144
-    assert setting.side.broker.post.outbox.taken == 262_144
+    assert len(chunks) > 131_072
+    assert setting.side.broker.post.outbox.taken == 131_072
 
 
 def _check_parted(name: str, setting: Setting) -> None:
@@ -378,7 +378,7 @@ def _send_release(name: str, side: Side) -> None:
 
 def _send_taken(name: str, side: Side) -> None:
     peer = opened()
-    peer.ask("take", bytes(262144))
+    peer.ask("take", bytes(131072))
     side.receive(peer.take())
     # The call, which is complete now, is answered behind it.
     frames = side.broker.post.outbox

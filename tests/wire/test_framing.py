@@ -260,6 +260,35 @@ def test_a_chunk_is_cut_alike_at_every_split() -> None:
         assert {number for number, _, _ in parts} == {1000}
 
 
+@pytest.mark.parametrize("size", [50, 301, 340])
+def test_the_rest_of_a_chunk_may_come_in_a_buffer_that_is_used_again(size: int) -> None:
+    chunk = cbor.frame([5, 1000, b"x" * 300])
+    made = reader()
+    [(_, first, _)] = made.feed(chunk[:20])
+    left = chunk[20:] + frame(b"a") + chunk + frame(b"b" * 40)
+    buffer = bytearray(size)
+    bulk, bodies = b"", []
+
+    while left:
+        if not made.chunk_left:
+            cut = made.feed(left[:7])
+            left = left[7:]
+        else:
+            count = len(left[:size])
+            buffer[:count], left = left[:size], left[size:]
+            cut = made.feed(memoryview(buffer)[:count])
+        for each in cut:
+            if isinstance(each, tuple):
+                bulk += each[1]
+            else:
+                bodies.append(each)
+        buffer[:] = bytes(size)
+
+    assert bodies == [b"a", b"b" * 40]
+    assert bulk == b"x" * (600 - len(first))
+    assert not made.in_the_middle
+
+
 def test_a_chunk_over_the_limit_is_refused_at_its_head() -> None:
     chunk = cbor.frame([5, 1, b"x" * LIMIT])
 

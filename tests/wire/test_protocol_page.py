@@ -7,7 +7,7 @@ import re
 from pathlib import Path
 
 from geopb import limits
-from geopb.broker import credit, post
+from geopb.broker import credit
 from geopb.broker.broker import Broker
 from geopb.cred import scram
 from geopb.jelly import tags
@@ -117,7 +117,7 @@ def test_what_may_come_in_each_state_stands_in_the_page() -> None:
 
 
 def test_how_often_bulk_is_told_stands_in_the_page() -> None:
-    for number in (post.TOLD_EACH_BYTES, credit.LEAST_WINDOW):
+    for number in (credit.TOLD_FROM_BYTES, credit.LEAST_WINDOW):
         assert f"{number:,}" in PAGE
 
 
