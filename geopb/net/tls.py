@@ -10,7 +10,7 @@ its writer (`take`).
 from __future__ import annotations
 
 import ssl
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from typing import Any
 from weakref import ref
@@ -21,8 +21,8 @@ from geopb.net.foreign import NotTLS, explain_ssl
 from geopb.net.sockets import raw
 from geopb.net.writer import Outgoing
 
-#: Bytes that are encrypted in one go: the loop is not kept from the others by more.
-_AT_ONCE = 256 * 1024
+#: Bytes that are encrypted in one go: the peer decrypts them while the next ones are.
+_AT_ONCE = 64 * 1024
 #: The most that one record holds.
 _RECORD_BYTES = 16384
 #: First bytes of what begins a TLS stream: a handshake, or an alert instead of one.
@@ -97,7 +97,7 @@ class TLS:
         #: Nothing is encrypted any more.
         self._over = False
         #: What was taken of `_inner` and is not encrypted yet.
-        self._plain: memoryview | None = None
+        self._plain: Sequence[bytes | memoryview] | None = None
         #: What struck behind bytes that had to be handed on first.
         self._read_error: OSError | None = None
 
@@ -265,16 +265,18 @@ class TLS:
         if self._over:
             return b""
         if self.up:
-            plain = self._plain or self._inner.take()
-            if plain:
+            plain = self._plain or self._inner.take_pieces()
+            if isinstance(plain, bytes) and plain:
                 size, done = len(plain), 0
                 try:
                     # One record at a time: a short message is one.
                     done = self._write(plain)
                 except OSError as error:
                     self._not_written(error)
-                if done < size or self._plain is not None:
-                    self._encrypt(memoryview(plain)[done:])
+                if done < size:
+                    self._encrypt([memoryview(plain)[done:]])
+            elif plain:
+                self._encrypt(plain)
             elif not self._out.pending:
                 return b""
         return self._out.read()
@@ -282,15 +284,21 @@ class TLS:
     #: It is one piece in any case: the records.
     take_pieces = take
 
-    def _encrypt(self, plain: memoryview) -> None:
-        """Make records of `plain`; what cannot be made now is kept."""
-        done, size = 0, len(plain)
+    def _encrypt(self, pieces: Sequence[bytes | memoryview]) -> None:
+        """Make records of `pieces`; what cannot be made now is kept."""
+        place, rest = 0, memoryview(b"")
         try:
-            while done < size and self._out.pending < _AT_ONCE and not self._over:
-                done += self._write(plain[done:])
+            while self._out.pending < _AT_ONCE and not self._over:
+                if rest:
+                    rest = rest[self._write(rest) :]
+                elif place < len(pieces):
+                    rest = memoryview(pieces[place])
+                    place += 1
+                else:
+                    break
         except OSError as error:
             self._not_written(error)
-        self._plain = plain[done:] if done < size else None
+        self._plain = [each for each in (rest, *pieces[place:]) if each] or None
 
     def _not_written(self, error: OSError) -> None:
         # A peer that negotiates anew is heard first; then `recv` wakes the writer.
@@ -303,7 +311,7 @@ class TLS:
         """Return what to send for `text` that stands in place of the protocol."""
         if not self.up or self._over:
             return text
-        self._encrypt(memoryview(text))
+        self._encrypt([text])
         return self._out.read()
 
     def farewell(self) -> bytes:
