@@ -316,13 +316,13 @@ def test_a_one_way_call_that_cannot_be_sent_raises() -> None:
 
 
 def test_a_method_s_name_at_the_limit_is_looked_up_and_over_it_refused() -> None:
-    with joined(Limits(max_name_length=10)) as pair:
-        at, over = pair.a.ask("x" * 10), pair.a.ask("x" * 11)
+    with joined(Limits(max_name_length=20)) as pair:
+        at, over = pair.a.ask("x" * 20), pair.a.ask("x" * 21)
         pair.deliver()
 
         with pytest.raises(pb.NoSuchMethod):
             at.get()
-        with pytest.raises(pb.LimitExceeded, match="of 11 exceeds max_name_length=10"):
+        with pytest.raises(pb.LimitExceeded, match="of 21 exceeds max_name_length=20"):
             over.get()
 
 
