@@ -256,6 +256,9 @@ class PBClientFactory:
             return _dead(self._over)
         if self._life is not None and self._life.is_inherited():
             return _dead("it belongs to the parent process")
+        if self._life is not None and self._life.stopping:
+            # What is queued is being sent, or the last steps are taken.
+            return _dead("disconnected")
         return None
 
     @property
