@@ -78,7 +78,9 @@ class Worker(_Greenlet):
         references = sys.getrefcount(self)
         if not self._unclaimed:
             self._unclaimed = references
-        return self._marked() or references > self._unclaimed
+        # What `_marked` says.
+        marked = self.has_links() or len(self.__dict__) > _OWN_ATTRIBUTES
+        return marked or references > self._unclaimed
 
     def _marked(self) -> bool:
         """Whether a greenlet-local, or an attribute, was set on it."""
@@ -101,8 +103,10 @@ class WorkerPool:
         self._idle: list[Worker] = []
         self._scheduled = False
         self._loop: Any = self.hub.loop
-        #: The turn of the loop in which `first_of_turn` was asked last.
-        self._turn = -1
+        self._run_pump = self._pump
+        #: The turn of the loop in which one of its connections has sent a message: the
+        #: first of a turn does not wait for others. Its writers note it.
+        self.turn = -1
         #: The worker that the pool has switched to, until that blocks or parks.
         self.running: Worker | None = None
 
@@ -114,19 +118,11 @@ class WorkerPool:
         self.jobs.append((job, argument))
         if not self._scheduled:
             self._scheduled = True
-            self._loop.run_callback(self._pump)
+            self._loop.run_callback(self._run_pump)
 
     def submit_function(self, function: Callable[[], object]) -> None:
         """Have ``function()`` run soon, by the same rules."""
         self.submit(lambda _: function())
-
-    def first_of_turn(self) -> bool:
-        """Whether this is the first time it is asked in this turn of the loop."""
-        turn = self._loop.iteration
-        if turn == self._turn:
-            return False
-        self._turn = turn
-        return True
 
     def park(self, worker: Worker) -> bool:
         """Wait in `worker` for more jobs; False when it is to end instead."""
@@ -145,7 +141,12 @@ class WorkerPool:
         begun = 0.0
         try:
             while self.jobs:
-                worker = self._idle_worker()
+                worker = self._idle.pop() if self._idle else self._made()
+                if worker.dead:
+                    continue
+                if worker.claimed():
+                    worker.switch(False)
+                    continue
                 self.running = worker
                 worker.switch(True)
                 if not self.jobs:
@@ -161,16 +162,10 @@ class WorkerPool:
             if self.jobs and not self._scheduled:
                 self._schedule()
 
-    def _idle_worker(self) -> Worker:
-        while True:
-            if not self._idle:
-                Worker(self).switch()
-            worker = self._idle.pop()
-            if worker.dead:
-                continue
-            if not worker.claimed():
-                return worker
-            worker.switch(False)
+    def _made(self) -> Worker:
+        """Return a new worker, which has parked."""
+        Worker(self).switch()
+        return self._idle.pop()
 
 
 _pools: WeakKeyDictionary[Any, WorkerPool] = WeakKeyDictionary()

@@ -75,15 +75,18 @@ class Asking:
         number = questions.last = questions.last + 1
         # Before it is sent: sending may find the line broken, and end what is pending.
         questions[number] = promise
-        head: list[object] = [messages.CALL, number, target, name]
         try:
-            if options is not None:
-                weight = self._post.send_values(head, args, kwargs, [options])
-                questions.weigh(number, weight)
-            elif not kwargs and (body := call_body(number, target, name, args)):
+            if (
+                options is None
+                and not kwargs
+                and (body := call_body(number, target, name, args))
+            ):
                 self._post.send_body(body)
             else:
-                weight = self._post.send_values(head, args, kwargs or None)
+                head: list[object] = [messages.CALL, number, target, name]
+                told = kwargs if kwargs or options is not None else None
+                tail = () if options is None else (options,)
+                weight = self._post.send_values(head, args, told, tail)
                 questions.weigh(number, weight)
         except PromiseMet:
             questions.pop(number, None)

@@ -200,6 +200,12 @@ class Broker:
                 message = intake.read(body)
                 if message is not None:
                     unfinished = intake.unfinished and intake.take_unfinished()
+                    if type(message) is list and type(message[0]) is int:
+                        # What `_receive_message` would do: most messages pass here.
+                        act = self._act.get(message[0])
+                        if act is not None:
+                            act(self, message, unfinished)
+                            continue
                     self._receive_message(message, unfinished)
                 elif self.state is not _OPEN:
                     raise ProtocolError(f"bulk while {self.state.value}")

@@ -26,7 +26,7 @@ class Host(Line, Protocol):
     def opened(self) -> None:
         """The peer's hello is in."""
 
-    def start(self, call: IncomingCall, *, nested: bool) -> None:
+    def start(self, call: IncomingCall) -> None:
         """Run a call of the peer's, later, in a greenlet of its own."""
 
     def start_update(self, call: IncomingCall, entry: CacheEntry) -> None:

@@ -76,7 +76,6 @@ class Outbox:
         "_max_bulk",
         "_now",
         "_waiting",
-        "frames_size",
         "more",
         "sending",
         "unsent",
@@ -85,8 +84,6 @@ class Outbox:
     def __init__(self, now: Callable[[], float]) -> None:
         self._now = now
         self._frames: list[bytes] = []
-        #: Bytes of the frames that wait.
-        self.frames_size = 0
         #: Bytes that wait in all.
         self.unsent = 0
         #: Whether the sender knows that there is something to take: it has been
@@ -106,6 +103,11 @@ class Outbox:
         self._credit: Credit | None = None
         #: Bytes of bulk, and of the messages that wait for their turn with it.
         self._bulk_unsent = 0
+
+    @property
+    def frames_size(self) -> int:
+        """Bytes of the frames that wait."""
+        return self.unsent - self._bulk_unsent
 
     def __bool__(self) -> bool:
         """Whether there is something that may be sent now."""
@@ -136,10 +138,8 @@ class Outbox:
     def add(self, body: bytes) -> None:
         """Queue a message without bulk."""
         framed = frame_head(len(body)) + body
-        size = len(framed)
         self._frames.append(framed)
-        self.frames_size += size
-        self.unsent += size
+        self.unsent += len(framed)
 
     def beside_bulk(self) -> None:
         """Take note that a small message is sent: it should not wait for much bulk."""
@@ -195,14 +195,12 @@ class Outbox:
             return data
         # Most often: whole messages and nothing else.
         self.more = False
-        self.frames_size = 0
         self.unsent = self._bulk_unsent
         return frames[0] if len(frames) == 1 else b"".join(frames)
 
     def _take_with_rest(self, frames: list[Any]) -> bytes | list[bytes | memoryview]:
         if self._allowance is not None:
             return b"".join(self._within_allowance(frames))
-        self.frames_size = 0
         self.unsent = self._bulk_unsent
         pieces: list[bytes | memoryview] = [b"".join(frames)]
         size = 0
@@ -222,7 +220,7 @@ class Outbox:
         self.sending = self._waiting = _NONE
         self._last = b""
         self._bulk_on_the_way = self._bulk_unsent = 0
-        self.frames_size = self.unsent = 0
+        self.unsent = 0
 
     def _within_allowance(self, frames: list[bytes]) -> list[bytes]:
         allowance = self._allowance or 0
@@ -232,8 +230,7 @@ class Outbox:
             count += 1
         self._allowance = allowance
         self._frames = frames[count:]
-        self.frames_size = sum(map(len, self._frames))
-        self.unsent = self.frames_size + self._bulk_unsent
+        self.unsent = sum(map(len, self._frames)) + self._bulk_unsent
         return frames[:count]
 
     def _next_chunk(self) -> tuple[bytes, memoryview]:

@@ -227,7 +227,8 @@ class Post:
             return
         # Also when the goodbye waits to be sent: the peer's last bulk is to come in.
         if not self._finished or self.outbox.ends:
-            self._queue(encode([messages.TAKEN, self._untold]))
+            self.outbox.add(encode([messages.TAKEN, self._untold]))
+            self._wake()
         self._untold = 0
 
     def peer_took(self, message: list[Any], unfinished: Unfinished | None) -> None:
@@ -254,18 +255,21 @@ class Post:
 
     def send_body(self, body: bytes) -> None:
         """Send a message that is encoded, and has no bulk."""
-        if not self._finished:
-            if self.outbox.sending:
-                self.outbox.beside_bulk()
-            self._queue(body)
-
-    def _queue(self, body: bytes) -> None:
+        if self._finished:
+            return
         outbox = self.outbox
+        if outbox.sending:
+            outbox.beside_bulk()
         outbox.add(body)
-        if not outbox.more:
+        if outbox.more:
+            if outbox.unsent > _MANY_BYTES and outbox.frames_size > _MANY_BYTES:
+                self._sender.hurry()
+        elif self.opened_by_peer:
+            # What `_wake` would do: a frame may always leave then.
+            outbox.more = True
+            self._sender.wake()
+        else:
             self._wake()
-        elif outbox.frames_size > _MANY_BYTES:
-            self._sender.hurry()
 
     def _wake(self) -> None:
         outbox = self.outbox

@@ -37,7 +37,6 @@ def take_call(
         error = over_limit("max_name_length", limit, "a method name", len(name))
         broker.refuse(question, error)
         return
-    nested = False
     call = IncomingCall(broker, question, target, name, args, kwargs)
     size = broker.intake.size
     if size > LIGHT_STRUCTURE:
@@ -45,11 +44,11 @@ def take_call(
     if unfinished is not None:
         call.unfinished = unfinished
     if options:
-        nested = options.get(messages.NESTED) is True
+        call.nested = options.get(messages.NESTED) is True
         call.timeout = messages.read_timeout(options)
     if (target is None or unfinished is not None) and not _names(call, number):
         return
-    broker.host.start(call, nested=nested)
+    broker.host.start(call)
 
 
 def _names(call: IncomingCall, number: int) -> bool:

@@ -100,7 +100,7 @@ class Referenceable:
         found = getattr(type(self), name, None)
         if type(found) is FunctionType and name not in self.__dict__:
             # What `find_method` would find: every call passes here.
-            return found(self, *args, **kw)
+            return found(self, *args, **kw) if kw else found(self, *args)
         return find_method(self, "remote_", message)(*args, **kw)
 
 

@@ -6,7 +6,10 @@ alone. Called by the service, in workers.
 
 from __future__ import annotations
 
-from collections.abc import Callable
+import logging
+import traceback
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 from contextvars import Context
 from types import TracebackType
 
@@ -16,9 +19,12 @@ from geopb.broker.calls import IncomingCall
 from geopb.broker.objects import serving_perspective
 from geopb.flavors.referenceable import Referenceable
 from geopb.jelly.finish import Unfinished
+from geopb.notices import Notices
 from geopb.promise.deadline import until
+from geopb.text import printable, safe_str
 from geopb.workers import interrupt_main
 
+_log = logging.getLogger("geopb")
 _traceback: Callable[[BaseException], TracebackType | None]
 _traceback = BaseException.__dict__["__traceback__"].__get__
 _DISPATCH = Referenceable.remoteMessageReceived.__code__
@@ -69,3 +75,25 @@ def is_misfit(error: BaseException) -> bool:
     while last.tb_next is not None:
         last = last.tb_next
     return last.tb_frame.f_code is _DISPATCH
+
+
+def log_unexpected(trace: str | None) -> None:
+    """Log the traceback of an exception that a method was not expected to raise."""
+    with _safely():
+        _log.error("Peer will receive following PB traceback:\n%s", trace)
+
+
+def log_misfit(notices: Notices, call: IncomingCall, error: BaseException) -> None:
+    """Log the peer's mistake: a traceback would say nothing more."""
+    with _safely():
+        text = printable(safe_str(error), 500)
+        notices.warning("call of %s refused: %s", printable(call.name), text)
+
+
+@contextmanager
+def _safely() -> Iterator[None]:
+    try:
+        yield
+    except Exception:
+        # A handler that raises cannot be told so in the log.
+        traceback.print_exc()

@@ -38,6 +38,7 @@ class NextCalls:
     """
 
     __slots__ = (
+        "_begin",
         "_blocked",
         "_pool",
         "_put_back",
@@ -51,6 +52,7 @@ class NextCalls:
         self._serve = serve
         self._share = share
         self._pool = worker_pool()
+        self._begin = self._run
         self._queued = 0
         # Made when needed: most connections never have so many.
         self._waiting: deque[IncomingCall] = _EMPTY
@@ -63,7 +65,7 @@ class NextCalls:
         """Have `call` begin soon, behind those that came before it."""
         if self._queued < _AT_ONCE and not self._put_back:
             self._queued += 1
-            self._pool.submit(self._run, call)
+            self._pool.submit(self._begin, call)
             return
         if self._waiting is _EMPTY:
             self._waiting = deque()
@@ -78,7 +80,7 @@ class NextCalls:
         self._blocked -= 1
         while self._queued < _AT_ONCE and (self._put_back or self._waiting):
             self._queued += 1
-            self._pool.submit(self._run, self._next())
+            self._pool.submit(self._begin, self._next())
 
     def _next(self) -> IncomingCall:
         return (self._put_back or self._waiting).popleft()
@@ -93,7 +95,7 @@ class NextCalls:
             self._put_back.append(call)
             return
         if self._put_back or self._waiting:
-            self._pool.submit(self._run, self._next())
+            self._pool.submit(self._begin, self._next())
         else:
             self._queued -= 1
         if not self._share.contended:

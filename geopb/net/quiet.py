@@ -48,7 +48,8 @@ class Quiet:
 
     # fmt: off
     __slots__ = (
-        "_counts", "_owed", "_owed_until", "_pipeline", "_timer", "_waiting", "stoppers"
+        "_counts", "_owed", "_owed_until", "_pipeline", "_timer", "stoppers",
+        "waited_for"
     )
     # fmt: on
 
@@ -56,8 +57,8 @@ class Quiet:
         self._counts = counts
         self._pipeline = pipeline
         self.stoppers: AbstractSet[object] = _NOBODY
-        # Made when needed, as on most connections it never is.
-        self._waiting: list[tuple[Callable[[], bool], Event]] | tuple[()] = ()
+        #: Those that wait, and for what; made when needed, as it seldom is.
+        self.waited_for: list[tuple[Callable[[], bool], Event]] | tuple[()] = ()
         #: Calls that were put off and are not here again, and how long they are waited
         #: for.
         self._owed = 0
@@ -71,7 +72,7 @@ class Quiet:
 
     def left(self, ended: object) -> None:
         """Take note that a call or a stream has ended."""
-        if self._waiting:
+        if self.waited_for:
             self.stoppers -= {ended}
             self._changed()
 
@@ -109,7 +110,7 @@ class Quiet:
     def _wait_until(self, true: Callable[[], bool], timeout: float | None) -> None:
         if not true():
             became_true = Event()
-            self._waiting = [*self._waiting, (true, became_true)]
+            self.waited_for = [*self.waited_for, (true, became_true)]
             self._look_again_then()
             became_true.wait(timeout)
 
@@ -118,7 +119,7 @@ class Quiet:
 
         Its caller may not want it any more, which nothing tells.
         """
-        if self._waiting and self._owed:
+        if self.waited_for and self._owed:
             if self._timer is not None:
                 self._timer.close()
             self._timer = get_hub().loop.timer(max(self._owed_until - monotonic(), 0))
@@ -131,7 +132,7 @@ class Quiet:
         self._changed()
 
     def _changed(self) -> None:
-        for true, became_true in self._waiting:
+        for true, became_true in self.waited_for:
             if true():
                 became_true.set()
-        self._waiting = [each for each in self._waiting if not each[1].is_set()]
+        self.waited_for = [each for each in self.waited_for if not each[1].is_set()]

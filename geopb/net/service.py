@@ -7,7 +7,6 @@ raises becomes an answer and a log record. Called by the connection.
 from __future__ import annotations
 
 import logging
-import traceback
 from collections import deque
 from collections.abc import Callable
 from contextvars import Context
@@ -24,7 +23,14 @@ from geopb.errors import Draining, Error, LimitExceeded, over_limit
 from geopb.failure import format_traceback
 from geopb.jelly.census import SCALAR_TYPES
 from geopb.jelly.finish import Unfinished, abandon
-from geopb.net.boundary import finish, is_misfit, pass_on, prepare
+from geopb.net.boundary import (
+    finish,
+    is_misfit,
+    log_misfit,
+    log_unexpected,
+    pass_on,
+    prepare,
+)
 from geopb.net.gate import Gate
 from geopb.net.load import Load
 from geopb.net.next_calls import NextCalls
@@ -36,7 +42,6 @@ from geopb.net.share import Share
 from geopb.net.updates import Updates
 from geopb.promise.following import outcome
 from geopb.promise.promise import Promise
-from geopb.text import printable, safe_str
 from geopb.workers import Worker, worker_pool
 
 _log = logging.getLogger("geopb")
@@ -58,8 +63,9 @@ class Service:
 
     # fmt: off
     __slots__ = (
-        "_broker", "_calls", "_gate", "_held", "_limit", "_next", "_options",
-        "_pool", "asked", "is_open", "load", "quiet", "refuses", "running", "streams",
+        "_broker", "_calls", "_gate", "_held", "_high", "_limit", "_next", "_options",
+        "_outbox", "_pool", "asked", "is_open", "load", "quiet", "refuses", "running",
+        "streams",
         "updates", "waiting"
     )
     # fmt: on
@@ -82,6 +88,8 @@ class Service:
         self._held: deque[IncomingCall] | tuple[()] = ()
         self._broker = broker
         self._gate = gate
+        self._outbox = broker.post.outbox
+        self._high = broker.limits.max_unsent_bytes
         self._options = options
         self._limit = options.limits.max_pending_calls
         self._pool = worker_pool()
@@ -92,7 +100,7 @@ class Service:
         #: Run what changes the caches of this side.
         self.updates = Updates(self, self._serve, self._limit)
 
-    def start(self, call: IncomingCall, *, nested: bool) -> None:
+    def start(self, call: IncomingCall) -> None:
         """Have `call` run soon.
 
         One that the peer should not have made, as too many of its questions are open,
@@ -106,7 +114,7 @@ class Service:
             # It waits for items, perhaps long, and takes no place among those that run.
             call.target.fetch(call)
             return
-        names = call.names
+        names, nested = call.names, call.nested
         if self.refuses:
             if not nested and names is None:
                 draining = Draining("the peer is shutting down and takes no new calls")
@@ -244,8 +252,17 @@ class Service:
             return
         # From here on it is not interrupted any more.
         worker.serving = worker.call = None
+        if type(result) in SCALAR_TYPES and self._outbox.unsent <= self._high:
+            # Most results: no users' code runs, and nothing waits.
+            try:
+                self._broker.answer(call, result)
+            except BaseException as error:
+                self._answer_failure(call, error)
+                pass_on(error)
+            else:
+                self._done(call)
         # Their types are asked: the class that an object tells is users' code.
-        if type(result) not in _NEVER_LATER and issubclass(type(result), _LATER):
+        elif type(result) not in _NEVER_LATER and issubclass(type(result), _LATER):
             if type(result) is Worker:
                 self._answer_failure(call, RuntimeError(_NEVER_ENDS))
                 return
@@ -270,16 +287,6 @@ class Service:
             self._answer(call, value, Context())
 
     def _answer(self, call: IncomingCall, value: Any, context: Context) -> None:
-        if type(value) in SCALAR_TYPES and not self._gate.flooded():
-            # Most results: no users' code runs, and nothing waits.
-            try:
-                self._broker.answer(call, value)
-            except BaseException as error:
-                self._answer_failure(call, error)
-                pass_on(error)
-            else:
-                self._done(call)
-            return
         flooded = self._gate.flooded() and not self._gate.passes((value,))
         interruption = self._wait_for_bytes() if flooded else None
         try:
@@ -307,17 +314,10 @@ class Service:
         finally:
             self._done(call)
         # Last: whatever a log handler does, the peer has its answer.
-        try:
-            if unexpected:
-                _log.error("Peer will receive following PB traceback:\n%s", trace)
-            elif is_misfit(error):
-                # The peer's mistake: a traceback would say nothing more.
-                text = printable(safe_str(error), 500)
-                notices = self._options.told.misfits
-                notices.warning("call of %s refused: %s", printable(call.name), text)
-        except Exception:
-            # A handler that raises cannot be told so in the log.
-            traceback.print_exc()
+        if unexpected:
+            log_unexpected(trace)
+        elif is_misfit(error):
+            log_misfit(self._options.told.misfits, call, error)
         pass_on(interruption)
 
     def _wait_for_bytes(self, *, small: bool = False) -> BaseException | None:
@@ -344,7 +344,8 @@ class Service:
         self.asked -= call.question is not None
         if call.weight:
             self.load.weight -= call.weight
-        if isinstance(self._held, deque) and self._held and self.running < self._limit:
+        if self._held and self.running < self._limit:
             self.running += 1
             self._next.submit(self._held.popleft())
-        self.quiet.left(call)
+        if self.quiet.waited_for:
+            self.quiet.left(call)

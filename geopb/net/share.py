@@ -33,24 +33,16 @@ _LONGEST = 0.25
 class Load:
     """Who was read lately, of one factory's connections."""
 
-    __slots__ = ("_before", "_latest", "_when")
+    __slots__ = ("before", "latest", "when")
 
     def __init__(self) -> None:
-        #: Who was read last; and when, and when another was before.
-        self._latest: object = None
-        self._when = self._before = -_ACTIVE
-
-    def read(self, share: Share, begun: float, now: float) -> bool:
-        """Take note that one was read; return whether others were active before."""
-        if self._latest is not share:
-            self._latest, self._before = share, self._when
-        self._when = now
-        # When it began: meanwhile nobody else could be.
-        return begun - self._before < _ACTIVE
+        #: Who was read last; and when, and when another was before: its shares note it.
+        self.latest: Share | None = None
+        self.when = self.before = -_ACTIVE
 
     def is_busy(self, now: float) -> bool:
         """Whether anybody was read lately."""
-        return now - self._when < _ACTIVE
+        return now - self.when < _ACTIVE
 
 
 class Share:
@@ -82,9 +74,17 @@ class Share:
 
     def read(self, begun: float) -> float:
         """Count a turn of reading; return the seconds to wait before the next one."""
-        now = perf_counter()
-        self.contended = self._load.read(self, begun, now)
-        return self._wait(now, now - begun)
+        load, now = self._load, perf_counter()
+        if load.latest is not self:
+            load.latest, load.before = self, load.when
+        load.when = now
+        # When it began: meanwhile nobody else could be.
+        if begun - load.before < _ACTIVE:
+            self.contended = True
+            return self._wait(now, now - begun)
+        self.contended = False
+        self._debt, self._since = -_BURST, now
+        return 0.0
 
     def accepted(self) -> float:
         """Count a connection that was accepted; return the seconds until the next.

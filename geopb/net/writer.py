@@ -111,7 +111,9 @@ class Writer:
         So the peer begins with a single call while its caller goes on. The first of
         all connections' messages, not of each one's: a busy peer is woken once.
         """
-        if self._pool.first_of_turn():
+        pool, turn = self._pool, self._loop.iteration
+        if pool.turn != turn:
+            pool.turn = turn
             self.send_at_once()
         else:
             self._loop.run_callback(self._callback)

@@ -87,7 +87,8 @@ class Promise(Waitable, Pending, Generic[T_co]):
         if self._failure is not None:
             self._looked_at()
             self._failure.raiseException()
-        return cast(T_co, self._value)
+        value: T_co = self._value
+        return value
 
     def wait(self, timeout: float | None = None) -> T_co | None:
         """Block until the chain has ended or `timeout` seconds have passed.
@@ -288,7 +289,7 @@ class Promise(Waitable, Pending, Generic[T_co]):
             self._ready = True
             self._waits_for = ()
             if self._links:
-                self._call_links_soon()
+                self._hub.loop.run_callback(self._call_links)
         else:
             self._end(value, failure)
 

@@ -12,7 +12,7 @@ from typing import Any
 
 import gevent
 from gevent import get_hub, getcurrent
-from gevent.hub import Waiter
+from gevent.exceptions import InvalidSwitchError
 
 #: What is being handled in this context: it must not wait for itself.
 handling: ContextVar[Waitable | None] = ContextVar("handling", default=None)
@@ -104,13 +104,15 @@ class Waitable:
         return True
 
     def _block(self) -> None:
-        waiter: Waiter[Any] = Waiter(self._hub)
-        switch = waiter.switch
+        # What a Waiter does, without one.
+        switch: Any = getcurrent().switch
         if self._links is None:
-            self._links = []
-        self._links.append(switch)
+            self._links = [switch]
+        else:
+            self._links.append(switch)
         try:
-            waiter.get()
+            if self._hub.switch() is not self:
+                raise InvalidSwitchError("a greenlet that waits was switched to")
         except BaseException as error:
             self.unlink(switch)
             call = getattr(getcurrent(), "call", None)

@@ -130,13 +130,12 @@ class FrameReader:
                 bodies += self._cut(bytes(data[position:]))
             return bodies
         data = cast(bytes, data)
-        if self._have == 0 and self._hello_seen and len(data) >= HEAD_BYTES:
+        length = len(data) - HEAD_BYTES
+        if length > 0 and self._have == 0 and self._hello_seen:
             # Most often: one whole frame, and no chunk.
-            (length,) = _LENGTH.unpack_from(data)
-            if (
-                length == len(data) - HEAD_BYTES
-                and 0 < length <= self._max
-                and not data.startswith(CHUNK_START, HEAD_BYTES)
+            (told,) = _LENGTH.unpack_from(data)
+            if told == length <= self._max and not data.startswith(
+                CHUNK_START, HEAD_BYTES
             ):
                 return [data[HEAD_BYTES:]]
         if not self._hello_seen:

@@ -147,10 +147,10 @@ def read_call(message: list[Any]) -> Call:
     else:
         raise _wrong("call", message)
     if (
-        (question is None or (type(question) is int and 0 < question <= MAX_ID))
+        type(name) is str
         and type(target) is int
         and -MAX_ID <= target <= MAX_ID
-        and type(name) is str
+        and ((type(question) is int and 0 < question <= MAX_ID) or question is None)
         and type(args) is list
     ):
         return question, target, name, args, kwargs, options
@@ -164,7 +164,7 @@ def read_answer(message: list[Any]) -> tuple[int, list[Any]]:
     levels down.
     """
     if len(message) >= 3:
-        question, values = message[1], message[2]
+        _, question, values = message if len(message) == 3 else message[:3]
         if (
             type(question) is int
             and 0 < question <= MAX_ID

@@ -69,9 +69,10 @@ def reference_body(question: int, number: int) -> bytes:
 
 def _add_scalars(parts: list[bytes], values: Collection[object]) -> bool:
     """Add an array of a few plain scalars; False if it is another."""
-    if len(values) > _FEW:
+    count = len(values)
+    if count > _FEW:
         return False
-    parts.append(_ARRAYS[len(values)])
+    parts.append(_ARRAYS[count])
     for value in values:
         kind: Any = type(value)
         if kind is str:
@@ -82,8 +83,8 @@ def _add_scalars(parts: list[bytes], values: Collection[object]) -> bool:
             size = len(data)
             if size > _SHORT:
                 return False
-            parts.append(_TEXT_HEADS[size] if size < 256 else _two(_TEXT | 25, size))
-            parts.append(data)
+            head = _TEXT_HEADS[size] if size < 256 else _two(_TEXT | 25, size)
+            parts.append(head + data)
         elif kind is int:
             if not -_INT64 <= value < _INT64:  # type: ignore[operator]
                 return False

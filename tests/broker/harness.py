@@ -231,9 +231,9 @@ class Side:
         """The peer's hello is in."""
         self.opened_count += 1
 
-    def start(self, call: IncomingCall, *, nested: bool) -> None:
+    def start(self, call: IncomingCall) -> None:
         """Keep a call of the peer's for `run_due`, or until what it names is given."""
-        self.nested.append(nested)
+        self.nested.append(call.nested)
         self.open.add(call.question)
         if call.names is not None and self.broker.pipeline.hold(call, call.names):
             call.waits = True

@@ -15,7 +15,7 @@ import geopb as pb
 from geopb.net.connection import Connection
 from geopb.net.sockets import raw
 from geopb.net.writer import _rest
-from geopb.workers import Worker, worker_pool
+from geopb.workers import Worker, WorkerPool
 from tests.conftest import Pair
 from tests.net.roots import Doing, Holding, root_of
 from tests.support import (
@@ -96,7 +96,12 @@ def interrupt_next_wait(
 
 def send_in_place(monkeypatch: pytest.MonkeyPatch, in_place: bool) -> None:
     """Have messages leave in the greenlet that sends them, or in the hub."""
-    monkeypatch.setattr(worker_pool(), "first_of_turn", lambda: in_place)
+
+    def latest(pool: WorkerPool) -> int:
+        return -1 if in_place else pool.hub.loop.iteration
+
+    turn = property(latest, lambda pool, turn: None)
+    monkeypatch.setattr(WorkerPool, "turn", turn, raising=False)
 
 
 def assert_lost(promise: Any) -> None:
