@@ -10,10 +10,12 @@ from __future__ import annotations
 
 import errno
 import os
+import sys
 from collections.abc import Callable
 from typing import Any
 
-from gevent import socket
+import gevent
+from gevent import get_hub, socket
 from gevent.server import StreamServer
 
 from geopb.net.share import Load, Share
@@ -84,10 +86,23 @@ class Listener(StreamServer):
         # What else waits in the backlog makes the socket readable again, at once.
         return None
 
+    def do_handle(self, *accepted: Any) -> None:
+        """Have one served that was accepted, in a greenlet of its own.
+
+        A raw one: it keeps half as much memory while its connection is at rest, and
+        nobody waits for its end.
+        """
+        gevent.spawn_raw(self._begin, *accepted)
+
     def _begin(self, sock: socket.socket, address: Any) -> None:
-        """Serve one; in a greenlet of its own."""
         self._to_begin -= 1
-        self._serve(sock, address)
+        try:
+            self._serve(sock, address)
+        except BaseException:
+            # Nobody else would see it; of a raw greenlet it would end the hub.
+            get_hub().handle_error(self, *sys.exc_info())
+        finally:
+            sock.close()
 
     def _accept_with_spare(self, spare: int) -> None:
         """Turn one away with the descriptor that is kept for it."""

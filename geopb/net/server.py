@@ -156,7 +156,8 @@ class PBServer:
         self._closing: set[gevent.Greenlet[..., None]] = set()
         self._server = Listener(
             self._listener.socket,
-            partial(factory.run, secure=secure),
+            # No partial: that would be a C frame in each connection's stack.
+            lambda sock, address: factory.run(sock, address, secure),
             partial(factory.turn_away, in_clear=secure is None),
             factory.accept_failed,
             factory.load,
