@@ -15,10 +15,14 @@ from typing import Any
 from weakref import WeakKeyDictionary
 
 from gevent import get_hub
+from gevent.monkey import get_original
 
 _log = logging.getLogger("geopb")
 
 Action = Callable[[Any], object]
+
+#: The system's thread, also where gevent has patched what tells it.
+get_ident: Callable[[], int] = get_original("_thread", "get_ident")
 
 
 class FinalizerQueue:
@@ -32,7 +36,9 @@ class FinalizerQueue:
         self._loop = get_hub().loop
         self._run = run
         self._items: deque[tuple[Action, Any]] = deque()
+        self._quick: deque[Callable[[], object]] = deque()
         self._called = False
+        self._thread = get_ident()
 
     def put(self, action: Action, item: object) -> None:
         """Have ``action(item)`` called soon in the loop's thread.
@@ -41,21 +47,44 @@ class FinalizerQueue:
         once for each batch.
         """
         self._items.append((action, item))
+        self._call_soon()
+
+    def put_quick(self, action: Callable[[], object]) -> None:
+        """Have ``action()`` called soon in the hub: it never blocks. Likewise safe."""
+        self._quick.append(action)
+        self._call_soon()
+
+    def _call_soon(self) -> None:
         if not self._called:
             self._called = True
             try:
-                self._loop.run_callback_threadsafe(self._wake)
+                if get_ident() == self._thread:
+                    # Without the system calls that wake a loop from outside.
+                    self._loop.run_callback(self._wake)
+                else:
+                    self._loop.run_callback_threadsafe(self._wake)
             except Exception:
                 # The loop is gone, its hub was destroyed: atexit takes what is left.
                 self._called = False
 
     def _wake(self) -> None:
         self._called = False
+        self._call_quick()
         if self._items:
             self._run(self.drain)
 
+    def _call_quick(self) -> None:
+        try:
+            while self._quick:
+                self._quick.popleft()()
+        finally:
+            if self._quick:
+                # One has raised, which the hub tells: the next ones have their turn.
+                self._call_soon()
+
     def drain(self) -> None:
         """Call what has been put, in its order."""
+        self._call_quick()
         while self._items:
             action, item = self._items.popleft()
             try:

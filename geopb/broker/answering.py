@@ -16,6 +16,7 @@ from geopb.failure import report_of
 from geopb.failure.fresh import told_attributes
 from geopb.flavors.referenceable import Referenceable
 from geopb.flavors.viewable import Viewable
+from geopb.jelly.census import SCALAR_TYPES
 from geopb.jelly.finish import abandon
 from geopb.jelly.passing import Packing
 from geopb.jelly.registry import ClassRegistry
@@ -50,7 +51,7 @@ class Answering:
         question = call.question
         if question is None or self._post.closed:
             return
-        body = answer_body(question, value)
+        body = answer_body(question, value) if type(value) in SCALAR_TYPES else b""
         number: int | None = None
         if body:
             self._post.send_body(body)

@@ -26,7 +26,6 @@ from geopb.broker.intake import Intake, Refused, no_values
 from geopb.broker.objects import Objects
 from geopb.broker.pipeline import Pipeline
 from geopb.broker.post import Post
-from geopb.broker.references import Import
 from geopb.broker.serving import pin, take_call
 from geopb.broker.state import State
 from geopb.errors import ProtocolError
@@ -152,11 +151,14 @@ class Broker:
 
     # -- ending ---------------------------------------------------------------------
 
-    def release(self, entry: Import) -> None:
-        """Give the peer's object back that a dropped reference stood for."""
-        count = self.imports.forget(entry)
-        if count and self.state in (State.OPENING, State.OPEN):
-            self.post.send([messages.RELEASE, entry.number, count])
+    def release_dropped(self, *, wake: bool = True) -> None:
+        """Give the peer's objects back that dropped references stood for.
+
+        Not `wake`: with the next message, or the next time.
+        """
+        counts = self.imports.take_dropped()
+        if self.state in (State.OPENING, State.OPEN):
+            self.post.release(counts, wake=wake)
 
     def say_draining(self) -> None:
         """Tell the peer that no new calls are taken from now on."""

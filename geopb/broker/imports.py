@@ -19,12 +19,14 @@ from geopb.wire.codec import DecodeRefused
 class Imports:
     """Id to object, while it is held."""
 
-    __slots__ = ("_by_id", "_first", "_fresh", "_line", "_max_references")
+    __slots__ = ("_by_id", "_first", "_fresh", "_line", "_max_references", "dropped")
 
     def __init__(self, line: Line, max_references: int) -> None:
         self._line = line
         self._max_references = max_references
         self._by_id: dict[int, Import] = {}
+        #: Entries whose objects are gone. Finalizers append, in any thread.
+        self.dropped: list[Import] = []
         #: Made for the message being read; not in the table until it is accepted.
         self._fresh: dict[int, tuple[Import, Any]] = {}
         #: Caches whose first state the message being read brings.
@@ -141,6 +143,16 @@ class Imports:
             del self._by_id[entry.number]
         count, entry.count = entry.count, 0
         return count
+
+    def take_dropped(self) -> list[tuple[int, int]]:
+        """Forget what was dropped; return ids, with the counts to release."""
+        counts = []
+        while self.dropped:
+            # At once: others append behind these.
+            some = self.dropped[:]
+            del self.dropped[: len(some)]
+            counts += [(entry.number, self.forget(entry)) for entry in some]
+        return [each for each in counts if each[1]]
 
     def clear(self, lost: Exception) -> None:
         """Forget all: the connection has ended, nothing is owed any more."""

@@ -21,6 +21,7 @@ from geopb.jelly.passing import Packed, Packing, Passer
 from geopb.text import encodable, shorten
 from geopb.wire import messages
 from geopb.wire.codec import encode
+from geopb.wire.short import release_body
 
 #: Bytes queued in one turn of the loop with which the peer should begin already.
 #: Twice the rate of 1000 calls made in a row, against sending them all at the end.
@@ -210,10 +211,19 @@ class Post:
 
     def give_back(self, numbers: list[int]) -> None:
         """Release references that came with a message which is not used."""
-        counts = list(Counter(filter(messages.is_id, numbers)).items())
+        counts = Counter(filter(messages.is_id, numbers))
+        self.release(list(counts.items()), wake=True)
+
+    def release(self, counts: list[tuple[int, int]], *, wake: bool) -> None:
+        """Release references: ids, each with a count. Not `wake`: with what follows."""
+        if self._finished:
+            return
         for start in range(0, len(counts), _RELEASES_EACH):
-            some = counts[start : start + _RELEASES_EACH]
-            self.send([messages.RELEASE, *chain.from_iterable(some)])
+            some = list(chain.from_iterable(counts[start : start + _RELEASES_EACH]))
+            body = release_body(some) or encode([messages.RELEASE, *some])
+            self.outbox.add(body)
+        if wake:
+            self._wake()
 
     def took(self, count: int, left: int) -> None:
         """Take note of bulk that was taken off the line; tell the peer in time.

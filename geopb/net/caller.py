@@ -35,12 +35,17 @@ if TYPE_CHECKING:
 class Caller:
     """Sends the calls of one connection."""
 
-    __slots__ = ("_broker", "_connection", "_gate", "_open", "call_early", "hub")
+    # fmt: off
+    __slots__ = (
+        "_broker", "_connection", "_dropped", "_gate", "_open", "call_early", "hub"
+    )
+    # fmt: on
 
     def __init__(self, connection: Connection, broker: Broker, gate: Gate) -> None:
         self._connection = connection
         self._gate = gate
         self._broker = broker
+        self._dropped = broker.imports.dropped
         self.hub = get_hub()
         #: Sends a call that names answers: see `Asking`.
         self.call_early = broker.call_early
@@ -73,6 +78,9 @@ class Caller:
             and not self._gate.crowded()
             and get_hub() is self.hub
         ):
+            if self._dropped:
+                # In the same send: to send them alone is as dear as a call.
+                self._broker.release_dropped(wake=False)
             promise: Answer[Any] = Answer(self.hub)
             try:
                 promise.question = self._broker.call(

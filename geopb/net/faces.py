@@ -156,7 +156,9 @@ class Faces:
     def dropped(self, entry: Import) -> None:
         """Take note, from any greenlet or thread, that a reference is gone."""
         if self.lost is None:
-            self._finalizers.put(self.broker.release, entry)
+            # The next call takes it with it, if one comes before that.
+            self.broker.imports.dropped.append(entry)
+            self._finalizers.put_quick(self.broker.release_dropped)
 
     def watch(self, reference: RemoteReference, callback: DisconnectCallback) -> None:
         """Have ``callback(reference)`` called when the connection has ended."""

@@ -67,6 +67,13 @@ def reference_body(question: int, number: int) -> bytes:
     return b"".join((b"\x83\x02", _integer(question), b"\x81\xd9\xea\xc4", reference))
 
 
+def release_body(numbers: list[int]) -> bytes:
+    """Return ``[RELEASE, *numbers]``; empty where it is not short."""
+    if len(numbers) >= _FEW:
+        return b""
+    return b"".join((_ARRAYS[1 + len(numbers)], b"\x04", *map(_integer, numbers)))
+
+
 def _add_scalars(parts: list[bytes], values: Collection[object]) -> bool:
     """Add an array of a few plain scalars; False if it is another."""
     count = len(values)

@@ -415,7 +415,8 @@ class Side:
         """Give back the references that are gone."""
         released = bool(self.drops)
         while self.drops:
-            self.broker.release(self.drops.popleft())
+            self.broker.imports.dropped.append(self.drops.popleft())
+            self.broker.release_dropped()
         return released
 
     def take(self) -> bytes:
