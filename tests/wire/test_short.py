@@ -11,7 +11,7 @@ from hypothesis import strategies as st
 from geopb.jelly import tags
 from geopb.wire import short
 from geopb.wire.codec import CBORTag, encode
-from geopb.wire.short import answer_body, call_body, reference_body
+from geopb.wire.short import answer_body, call_body, reference_body, release_body
 from tests.properties.profile import many
 
 SCALARS = (
@@ -50,6 +50,18 @@ def test_a_reference_is_what_the_codec_makes(question: int, number: int) -> None
     expected = encode([2, question, [CBORTag(tags.MINE, number)]])
 
     assert reference_body(question, number) == expected
+
+
+@given(st.lists(st.tuples(IDS, IDS), min_size=1, max_size=3))
+@many
+def test_a_release_is_what_the_codec_makes(counts: list[tuple[int, int]]) -> None:
+    numbers = [number for count in counts for number in count]
+
+    assert release_body(numbers) == encode([4, *numbers])
+
+
+def test_a_long_release_is_left_to_the_codec() -> None:
+    assert release_body([1] * 8) == b""
 
 
 @pytest.mark.parametrize("power", [*range(4, 9), 15, 16, 31, 32, 62])
