@@ -241,3 +241,29 @@ def test_what_a_thread_has_left_is_called_at_exit() -> None:
     )
 
     assert (ended.returncode, ended.stdout) == (0, "left by a thread\n"), ended.stderr
+
+
+def test_a_quick_action_is_called_in_the_hub_and_soon(queue: FinalizerQueue) -> None:
+    where: list[Any] = []
+
+    queue.put_quick(lambda: where.append(getcurrent()))
+
+    assert where == []
+    eventually(lambda: where)
+    assert where == [get_hub()]
+
+
+def test_a_quick_action_of_another_thread_wakes_the_loop(
+    queue: FinalizerQueue,
+) -> None:
+    where: list[Any] = []
+    done = Event()
+
+    def act() -> None:
+        where.append(getcurrent())
+        done.set()
+
+    in_thread(lambda: queue.put_quick(act))
+
+    assert done.wait(5)
+    assert where == [get_hub()]

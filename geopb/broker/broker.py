@@ -26,6 +26,7 @@ from geopb.broker.intake import Intake, Refused, no_values
 from geopb.broker.objects import Objects
 from geopb.broker.pipeline import Pipeline
 from geopb.broker.post import Post
+from geopb.broker.releases import take_release
 from geopb.broker.serving import pin, take_call
 from geopb.broker.state import State
 from geopb.errors import ProtocolError
@@ -151,15 +152,6 @@ class Broker:
 
     # -- ending ---------------------------------------------------------------------
 
-    def release_dropped(self, *, wake: bool = True) -> None:
-        """Give the peer's objects back that dropped references stood for.
-
-        Not `wake`: with the next message, or the next time.
-        """
-        counts = self.imports.take_dropped()
-        if self.state in (State.OPENING, State.OPEN):
-            self.post.release(counts, wake=wake)
-
     def say_draining(self) -> None:
         """Tell the peer that no new calls are taken from now on."""
         if self.state in (State.OPENING, State.OPEN):
@@ -283,11 +275,6 @@ class Broker:
     def _on_answer(self, message: list[Any], unfinished: Unfinished | None) -> None:
         self._asking.answered(message, unfinished)
 
-    def _on_release(self, message: list[Any], unfinished: Unfinished | None) -> None:
-        no_values(unfinished)
-        for number, count in messages.read_release(message):
-            self.exports.release(number, count)
-
     def _on_chunk(self, message: list[Any], unfinished: Unfinished | None) -> None:
         # One whose bytes are not the plain rest of its frame (see `chunk_head`).
         raise ProtocolError(f"a chunk of the wrong shape: {safe_repr(message)}")
@@ -329,7 +316,7 @@ class Broker:
             messages.CALL: take_call,
             messages.ANSWER: _on_answer,
             messages.ERROR: lambda broker, *told: broker._asking.failed(*told),
-            messages.RELEASE: _on_release,
+            messages.RELEASE: take_release,
             messages.CHUNK: _on_chunk,
             messages.GOODBYE: _on_goodbye,
             messages.UPDATE: lambda broker, *told: broker._following.update(*told),

@@ -15,6 +15,7 @@ from gevent import get_hub
 from geopb.broker.broker import Broker
 from geopb.broker.pending import PromiseMet, holds_pending
 from geopb.broker.references import RemoteReference
+from geopb.broker.releases import release_dropped
 from geopb.errors import DeadlineExceeded, DeadReferenceError, Draining
 from geopb.jelly.census import LIGHT_BYTES, is_small
 from geopb.net.early import call_named, call_with_promises
@@ -80,7 +81,7 @@ class Caller:
         ):
             if self._dropped:
                 # In the same send: to send them alone is as dear as a call.
-                self._broker.release_dropped(wake=False)
+                release_dropped(self._broker, wake=False)
             promise: Answer[Any] = Answer(self.hub)
             try:
                 promise.question = self._broker.call(

@@ -7,6 +7,7 @@ alone; it keeps nothing itself.
 from __future__ import annotations
 
 from collections.abc import Callable
+from functools import partial
 from time import monotonic
 from typing import TYPE_CHECKING, Any, cast
 
@@ -14,6 +15,7 @@ from geopb.broker.broker import Broker
 from geopb.broker.caches import CacheEntry
 from geopb.broker.calls import IncomingCall
 from geopb.broker.references import DisconnectCallback, Import, RemoteReference
+from geopb.broker.releases import release_dropped
 from geopb.finalizers import FinalizerQueue
 from geopb.flavors.streamed import Stream
 from geopb.jelly.finish import Unfinished
@@ -158,7 +160,7 @@ class Faces:
         if self.lost is None:
             # The next call takes it with it, if one comes before that.
             self.broker.imports.dropped.append(entry)
-            self._finalizers.put_quick(self.broker.release_dropped)
+            self._finalizers.put_quick(partial(release_dropped, self.broker))
 
     def watch(self, reference: RemoteReference, callback: DisconnectCallback) -> None:
         """Have ``callback(reference)`` called when the connection has ended."""

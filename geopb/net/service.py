@@ -52,7 +52,6 @@ _MOST_HELD = 64
 _NESTED_SHARE = 2
 #: What a method may return to be answered when that ends.
 _LATER = (Promise, AsyncResult, Greenlet)
-#: What is told where it never does.
 _NEVER_ENDS = "a method may not return the greenlet that a method runs in: it goes on"
 #: The most frequent results, which need no further look.
 _NEVER_LATER = frozenset((NoneType, bool, int, float, str, bytes, list, dict))

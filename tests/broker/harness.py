@@ -22,6 +22,7 @@ from geopb.broker.caches import CacheEntry
 from geopb.broker.calls import IncomingCall
 from geopb.broker.objects import serving_perspective
 from geopb.broker.references import Import, RemoteReference
+from geopb.broker.releases import release_dropped
 from geopb.broker.state import State
 from geopb.errors import LimitExceeded, PBConnectionLost, ProtocolError
 from geopb.failure import Failure
@@ -416,7 +417,7 @@ class Side:
         released = bool(self.drops)
         while self.drops:
             self.broker.imports.dropped.append(self.drops.popleft())
-            self.broker.release_dropped()
+            release_dropped(self.broker)
         return released
 
     def take(self) -> bytes:

@@ -24,6 +24,7 @@ from tests.support import (
     collect,
     eventually,
     server_connection,
+    turns,
 )
 
 WHY = "interrupted in the middle of a send"
@@ -312,3 +313,42 @@ def test_what_is_large_leaves_whole_whatever_the_kernel_takes(pair: Pair) -> Non
 )
 def test_what_is_left_of_pieces_is_found(count: int, left: list[bytes] | None) -> None:
     assert _rest([b"", b"ab", b"cde"], count) == left
+
+
+class Two(pb.Referenceable):
+    """What is dropped."""
+
+
+def test_what_was_dropped_is_released_in_the_send_of_the_next_call(
+    pair: Pair, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    server, client = pair(Doing(Two))
+    remote = root_of(client)
+    two = remote.callRemote("do").get(timeout=5)
+    # The hub holds the answer until it is switched to again.
+    turns()
+    writer = client_connection(client)._writer
+    sends: list[bytes] = []
+    send = writer._send
+    monkeypatch.setattr(writer, "_send", lambda data: sends.append(data) or send(data))
+
+    del two
+    assert remote.callRemote("echo", 1).get(timeout=5) == 1
+
+    assert len(sends) == 1
+    assert server_connection(server).statistics()["exports"] == 1
+
+
+def test_what_was_dropped_is_released_though_the_next_call_is_refused(
+    pair: Pair,
+) -> None:
+    server, client = pair(Doing(Two))
+    remote = root_of(client)
+    two = remote.callRemote("do").get(timeout=5)
+    turns()
+
+    del two
+    refused = remote.callRemote("echo", object())
+
+    assert isinstance(refused.exception, pb.InsecureJelly)
+    eventually(lambda: server_connection(server).statistics()["exports"] == 1)
