@@ -12,7 +12,7 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from dataclasses import replace
-from functools import partial
+from operator import attrgetter
 from typing import Any, ClassVar, cast
 
 from geopb.broker.answering import Answering
@@ -58,11 +58,10 @@ class Broker:
 
     # fmt: off
     __slots__ = (
-        "__weakref__", "_act", "_asking", "_following", "_objects", "_peer_drains",
-        "abandon", "answer", "bound", "call", "call_early", "call_only",
-        "check_unread", "exports", "fail", "frames", "host", "imports", "intake",
-        "limits", "not_run", "peer_certificate", "peer_limits", "pipeline", "post",
-        "questions", "refuse", "server_certificate", "state"
+        "__weakref__", "_act", "_answering", "_asking", "_following", "_objects",
+        "_peer_drains", "answer", "call", "exports", "frames", "host", "imports",
+        "intake", "limits", "peer_certificate", "peer_limits", "pipeline", "post",
+        "questions", "server_certificate", "state"
     )
     # fmt: on
 
@@ -99,25 +98,14 @@ class Broker:
             max_decimal_digits=limits.max_decimal_digits,
         )
         #: Reads messages, and knows what the last of them weighs.
-        self.intake = Intake(objects, self.imports, limits, readers)
+        self.intake = Intake(objects, self.imports, self.exports, limits, readers)
         #: Cuts the stream: it knows what of a chunk is still to come.
         self.frames = self.intake.frames
-        #: Keep other bounds on messages' sizes.
-        self.bound = self.intake.bound
         asking = self._asking = Asking(self.post, host, registry)
         self.questions = asking.questions
-        objects.feeds = Feeds(
-            self.post,
-            host,
-            asking.new_question,
-            asking.remember,
-            limits.max_unsent_bytes,
-        )
+        objects.make_feeds = self._make_feeds
         #: Send calls: see `Asking`.
-        self.call = self._asking.call
-        self.call_only = self._asking.call_only
-        self.abandon = self._asking.abandon
-        self.call_early = self._asking.call_early
+        self.call = asking.call
         #: Calls of the peer's that name answers: for the host that runs them.
         self.pipeline = Pipeline(
             host,
@@ -125,19 +113,33 @@ class Broker:
             self.exports,
             self.imports,
             readers,
-            self.intake.waits_for_bulk,
+            self.intake,
         )
-        answering = Answering(self.post, self.pipeline, limits, registry)
+        self._answering = Answering(self.post, self.pipeline, limits, registry)
         #: Answer calls: see `Answering`.
-        self.answer = answering.answer
-        self.fail = answering.fail
-        self.refuse = answering.refuse
-        self.not_run = answering.not_run
-        self.check_unread = answering.check_unread
-        self.intake.pin = partial(pin, self.exports)
+        self.answer = self._answering.answer
+        self.intake.pin = pin
         self._following = Following(self, host, self.imports)
         self._act = self._ACTS[State.OPENING]
         self._peer_drains = False
+
+    # Bound methods that each connection would keep, and most never ask for.
+    #: Keep other bounds on messages' sizes.
+    bound = property(attrgetter("intake.bound"))
+    #: Send calls: see `Asking`.
+    call_only = property(attrgetter("_asking.call_only"))
+    call_early = property(attrgetter("_asking.call_early"))
+    abandon = property(attrgetter("_asking.abandon"))
+    #: Answer calls: see `Answering`.
+    fail = property(attrgetter("_answering.fail"))
+    refuse = property(attrgetter("_answering.refuse"))
+    not_run = property(attrgetter("_answering.not_run"))
+    check_unread = property(attrgetter("_answering.check_unread"))
+
+    def _make_feeds(self) -> Feeds:
+        asking, most = self._asking, self.limits.max_unsent_bytes
+        ask, keep = asking.new_question, asking.remember
+        return Feeds(self.post, self.host, ask, keep, most)
 
     def begin(self) -> None:
         """Send the hello; to be called once, first."""
@@ -262,7 +264,8 @@ class Broker:
         self._objects.opened(told.max_references)
         # A peer that takes deeper values does not make this side's encoder go deeper.
         depth = min(told.max_depth, self.limits.max_depth)
-        self.post.opened(replace(told, max_depth=depth))
+        fits = depth == told.max_depth
+        self.post.opened(told if fits else replace(told, max_depth=depth))
         self.questions.bound(told.max_pending_bytes)
         self.host.opened()
 

@@ -10,6 +10,7 @@ from collections.abc import Callable
 from dataclasses import dataclass, field
 from typing import Any
 
+from geopb.broker.exports import Exports
 from geopb.broker.imports import Imports
 from geopb.broker.inbox import Inbox, Waiting
 from geopb.errors import Error, InsecureJelly, LimitExceeded, ProtocolError
@@ -52,9 +53,11 @@ class Intake:
     """Reads the messages of one peer."""
 
     __slots__ = (
+        "_exports",
         "_finder",
         "_imports",
         "_inbox",
+        "_most_bulk",
         "_readers",
         "cut",
         "frames",
@@ -67,16 +70,20 @@ class Intake:
         self,
         finder: Finder,
         imports: Imports,
+        exports: Exports,
         limits: Limits,
         readers: Readers,
     ) -> None:
         self._finder = finder
         self._imports = imports
-        self._inbox = Inbox(limits.max_message_size)
+        # Made when needed: most connections send no bulk.
+        self._inbox: Inbox | None = None
+        self._most_bulk = limits.max_message_size
         #: Cuts the stream; its `refusal` says what is wrong behind the last bodies.
         self.frames = FrameReader(limits.max_structure_size)
         #: Keeps what a waiting message needs; returns the id of what was pinned.
-        self.pin: Callable[[list[Any]], int | None] = lambda message: None
+        self.pin: Callable[[Exports, list[Any]], int | None] = _nothing
+        self._exports = exports
         #: Cuts what arrives into bodies and parts of chunks.
         self.cut = self.frames.feed
         self._readers = readers
@@ -89,17 +96,24 @@ class Intake:
     @property
     def in_the_middle(self) -> bool:
         """Whether a frame or a message with bulk has begun and not ended."""
-        return self.frames.in_the_middle or len(self._inbox) > 0
+        return self.frames.in_the_middle or self.bulk > 0
 
     def bound(self, limits: Limits) -> None:
         """Keep the bounds of `limits` on sizes, from the next message on."""
         self.frames.bound(limits.max_structure_size)
-        self._inbox.bound(limits.max_message_size)
+        self._most_bulk = limits.max_message_size
+        if self._inbox is not None:
+            self._inbox.bound(limits.max_message_size)
 
     @property
     def bulk(self) -> int:
         """Bulk that is announced and not complete."""
-        return len(self._inbox)
+        return 0 if self._inbox is None else len(self._inbox)
+
+    def _bulk(self) -> Inbox:
+        if self._inbox is None:
+            self._inbox = Inbox(self._most_bulk)
+        return self._inbox
 
     def read(self, body: bytes) -> list[Any] | Refused | None:
         """Return the message that `body` is; None if it waits for its bulk.
@@ -142,8 +156,8 @@ class Intake:
         if draft.theirs:
             self._imports.accept(draft.theirs)
         if draft.slots:
-            pinned = self.pin(message)
-            self._inbox.expect(
+            pinned = self.pin(self._exports, message)
+            self._bulk().expect(
                 message, draft.slots, pinned, self.unfinished, size=self.size
             )
             self.unfinished = None
@@ -158,7 +172,7 @@ class Intake:
 
     def add_chunk(self, part: ChunkPart) -> Whole | None:
         """Take a part of a chunk; return the message that it completes, if it does."""
-        waiting = self._inbox.add(*part)
+        waiting = self._bulk().add(*part)
         if waiting is None:
             return None
         message, unfinished = self._finished(waiting)
@@ -167,11 +181,12 @@ class Intake:
 
     def waits_for_bulk(self, question: int) -> bool:
         """Whether the call of that question is here, and not all of its bulk."""
-        return self._inbox.holds(question)
+        return self._inbox is not None and self._inbox.holds(question)
 
     def cancel(self, question: int, *, late: bool) -> bool:
         """Note that a call was cancelled; False if it does not wait for its bulk."""
-        return self._inbox.cancel(question, late=late)
+        inbox = self._inbox
+        return inbox is not None and inbox.cancel(question, late=late)
 
     def _finished(
         self, waiting: Waiting
@@ -191,7 +206,8 @@ class Intake:
 
     def clear(self) -> None:
         """Forget all: the connection has ended."""
-        self._inbox.clear()
+        if self._inbox is not None:
+            self._inbox.clear()
 
     def _salvage(
         self,
@@ -206,7 +222,7 @@ class Intake:
             except DecodeRefused as worse:
                 raise ProtocolError(f"a message that cannot be read: {worse}") from None
         for number, length in salvaged.bulk:
-            self._inbox.discard(number, length)
+            self._bulk().discard(number, length)
         return Refused(salvaged.head, error, salvaged.theirs)
 
 
@@ -217,6 +233,10 @@ def _unfinished(draft: Draft, message: list[Any]) -> Unfinished | None:
         return unfinished
     unfinished.finish()
     return None
+
+
+def _nothing(exports: Exports, message: list[Any]) -> None:
+    """Keep nothing."""
 
 
 def no_values(unfinished: Unfinished | None) -> None:

@@ -6,8 +6,10 @@ over one connection's tables of exports and imports. Never sends. Made by the br
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from contextvars import ContextVar
 from enum import Enum
+from operator import attrgetter
 from typing import Any
 
 from geopb.broker.caches import AwaitState, TakeFirstState
@@ -42,13 +44,24 @@ class Objects:
 
     # fmt: off
     __slots__ = (
-        "_bulk_ids", "_exports", "_imports", "_line", "_max_exports",
-        "_max_streams", "_registry", "feeds", "find_array", "find_record"
+        "_bulk_ids",
+        "_exports",
+        "_feeds",
+        "_imports",
+        "_line",
+        "_max_exports",
+        "_max_streams",
+        "_registry",
+        "make_feeds"
     )
     # fmt: on
 
-    #: Set by the broker: what keeps the peer's caches current.
-    feeds: Feeds
+    #: Set by the broker: makes what keeps the peer's caches current.
+    make_feeds: Callable[[], Feeds]
+    #: How objects of a class cross as records: see `ClassRegistry`.
+    find_record = property(attrgetter("_registry.find_record"))
+    #: Which arrays may cross.
+    find_array = property(attrgetter("_registry.find_array"))
 
     def __init__(
         self,
@@ -65,10 +78,8 @@ class Objects:
         self._max_streams = limits.max_streams
         self._bulk_ids = 0
         self._registry = registry
-        #: How objects of a class cross as records: see `ClassRegistry`.
-        self.find_record = registry.find_record
-        #: Which arrays may cross.
-        self.find_array = registry.find_array
+        # Made when needed: most connections show no caches.
+        self._feeds: Feeds | None = None
 
     def opened(self, peers_max_references: int) -> None:
         """The peer's hello is in: it holds no more references than that."""
@@ -167,7 +178,8 @@ class Objects:
             if known.ended:
                 packing.begun.append((Restart(known), number))
             return CBORTag(tags.CACHE, [number, name])
-        feed = Feed(self.feeds, value, number, perspective)
+        self._feeds = self._feeds or self.make_feeds()
+        feed = Feed(self._feeds, value, number, perspective)
         self._exports.set_feed(number, feed)
         packing.begun.append((feed, number))
         return State(tags.CACHE, [number, name], feed.begin())

@@ -10,13 +10,14 @@ Called by the broker (answers given) and the host (calls that arrive).
 from __future__ import annotations
 
 from collections import deque
-from collections.abc import Callable, Iterable
+from collections.abc import Iterable
 from typing import Any
 
 from geopb.broker.calls import IncomingCall
 from geopb.broker.exports import Exports
 from geopb.broker.host import Host
 from geopb.broker.imports import Imports
+from geopb.broker.intake import Intake
 from geopb.broker.objects import Objects
 from geopb.errors import LimitExceeded
 from geopb.jelly.readers import Readers
@@ -84,8 +85,8 @@ class Pipeline:
 
     # fmt: off
     __slots__ = (
-        "_due", "_exports", "_giving", "_host", "_imports", "_left", "_objects",
-        "_readers", "_waits_for_bulk", "kept", "waiting"
+        "_due", "_exports", "_giving", "_host", "_imports", "_intake", "_left",
+        "_objects", "_readers", "kept", "waiting"
     )
     # fmt: on
 
@@ -96,14 +97,14 @@ class Pipeline:
         exports: Exports,
         imports: Imports,
         readers: Readers,
-        waits_for_bulk: Callable[[int], bool],
+        intake: Intake,
     ) -> None:
         self._host = host
         self._objects = objects
         self._exports = exports
         self._imports = imports
         self._readers = readers
-        self._waits_for_bulk = waits_for_bulk
+        self._intake = intake
         #: Calls by the questions that they wait for, each in the order of their coming.
         self.waiting: dict[int, _Calls] = {}
         #: The last answers that are no objects: each body stands in the place of its
@@ -123,7 +124,7 @@ class Pipeline:
     def hold(self, call: IncomingCall, names: Names) -> bool:
         """Have a call that has arrived wait; False if all that it names is given."""
         for question in dict.fromkeys(names.questions()):
-            if self._host.is_open(question) or self._waits_for_bulk(question):
+            if self._host.is_open(question) or self._intake.waits_for_bulk(question):
                 self.waiting.setdefault(question, {})[call] = None
                 names.missing.add(question)
             else:

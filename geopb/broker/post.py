@@ -73,7 +73,7 @@ class Post:
         self._exports = exports
         #: Knows how objects cross.
         self.passer = passer
-        self._encoder = Encoder(passer, lambda: self.peer_limits)
+        self._encoder = Encoder(passer, self._limits)
         self._sender = sender
         self._finished = False
         #: Bytes of bulk that were taken, and the peer has not been told so.
@@ -82,6 +82,9 @@ class Post:
         self.closed = False
         #: The peer's hello is in.
         self.opened_by_peer = False
+
+    def _limits(self) -> messages.PeerLimits:
+        return self.peer_limits
 
     def opened(self, peer_limits: messages.PeerLimits) -> None:
         """The peer's hello is in: keep its limits, let what was held leave."""

@@ -115,14 +115,14 @@ class Connection(Faces):
         outbox = self.broker.post.outbox
         self._transport = transport(sock, secure, outbox)
         outgoing = self._transport.outgoing
-        self._watch = Watch(sock, peer, options.limits.keepalive, self._broken, outbox)
-        self._writer = Writer(
-            sock, outgoing, self._write_failed, self._gate, self._watch
-        )
+        # One object for both: it makes the same of a peer that takes nothing.
+        failed = self._write_failed
+        self._watch = Watch(sock, peer, options.limits.keepalive, failed, outbox)
+        self._writer = Writer(sock, outgoing, failed, self._gate, self._watch)
         #: For the broker: bytes wait to be sent at the end of this turn of the loop;
         #: and so many that they are to be sent now.
         self.wake = self._writer.wake
-        self.hurry = self._writer.send_at_once
+        self.hurry = self._writer.callback
         self._share = Share(options.load)
         self.service = Service(self.broker, self._gate, options, self._share)
         self._caller = Caller(self, self.broker, self._gate)
@@ -212,14 +212,8 @@ class Connection(Faces):
     def _read(self) -> Exception:
         """Read to the end; return why it ended."""
         try:
-            transport = self._transport
             Reader(
-                self._sock,
-                transport.recv,
-                transport.recv_into,
-                self.broker,
-                self._gate,
-                self._share,
+                self._sock, self._transport, self.broker, self._gate, self._share
             ).run()
             return self._went()
         except (ProtocolError, LimitExceeded) as error:

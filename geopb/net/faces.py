@@ -80,7 +80,7 @@ class Faces:
 
     def is_open(self, question: int) -> bool:
         """Whether a call of the peer's is here and not answered."""
-        return self.service.is_open(question)
+        return bool(self.service.is_open(question))
 
     def run_waiting(self, call: IncomingCall) -> None:
         """The last answer was given that a call waited for which names answers."""

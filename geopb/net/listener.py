@@ -14,9 +14,9 @@ import sys
 from collections.abc import Callable
 from typing import Any
 
-import gevent
 from gevent import get_hub, socket
 from gevent.server import StreamServer
+from greenlet import greenlet
 
 from geopb.net.share import Load, Share
 
@@ -90,9 +90,10 @@ class Listener(StreamServer):
         """Have one served that was accepted, in a greenlet of its own.
 
         A raw one: it keeps half as much memory while its connection is at rest, and
-        nobody waits for its end.
+        nobody waits for its end. gevent's would note where it was spawned.
         """
-        gevent.spawn_raw(self._begin, *accepted)
+        hub: Any = get_hub()
+        hub.loop.run_callback(greenlet(self._begin, hub).switch, *accepted)
 
     def _begin(self, sock: socket.socket, address: Any) -> None:
         self._to_begin -= 1

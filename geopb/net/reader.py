@@ -10,7 +10,7 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from time import perf_counter
-from typing import Any
+from typing import Any, Protocol
 from weakref import WeakKeyDictionary
 
 import gevent
@@ -36,32 +36,41 @@ _LEAST_BYTES = 1024
 _TURN = 0.004
 
 
+class Line(Protocol):
+    """What is read: a transport."""
+
+    @property
+    def recv(self) -> Callable[[int], bytes]:
+        """Return what has come, nothing at the end; never waits."""
+
+    @property
+    def recv_into(self) -> Callable[[memoryview], int] | None:
+        """Do so into a buffer, return the count; None where that cannot be."""
+
+
 class Reader:
     """Feeds a broker with what comes.
 
     Args:
         sock: What is watched.
-        recv: Returns what has come, nothing at the end; never waits.
-        recv_into: The same into a buffer, returns the count; None where that cannot be.
+        line: What is read.
         broker: Acts on it.
         gate: Told when answers may have made room for calls.
         share: What the connection may use of the loop.
     """
 
-    __slots__ = ("_broker", "_gate", "_recv", "_recv_into", "_share", "_sock")
+    __slots__ = ("_broker", "_gate", "_line", "_share", "_sock")
 
     def __init__(
         self,
         sock: socket.socket,
-        recv: Callable[[int], bytes],
-        recv_into: Callable[[memoryview], int] | None,
+        line: Line,
         broker: Broker,
         gate: Gate,
         share: Share,
     ) -> None:
         self._sock = sock
-        self._recv = recv
-        self._recv_into = recv_into
+        self._line = line
         self._broker = broker
         self._gate = gate
         self._share = share
@@ -86,10 +95,11 @@ class Reader:
             readable.close()
 
     def _run(self, readable: Any, reader: Any) -> None:
-        broker, recv, gate, share = self._broker, self._recv, self._gate, self._share
+        broker, gate, share = self._broker, self._gate, self._share
+        recv = self._line.recv
         wait: Any = get_hub().switch
         frames = broker.frames
-        has_buffer = self._recv_into is not None
+        has_buffer = self._line.recv_into is not None
         data: bytes | memoryview
         size = _MOST_BYTES
         while True:
@@ -133,7 +143,7 @@ class Reader:
         It is in a buffer of all readers: the broker copies it before anything else.
         """
         buffer = _buffer()[: self._broker.frames.chunk_left + _BEHIND_BYTES]
-        return buffer[: self._recv_into(buffer)]  # type: ignore[misc]
+        return buffer[: self._line.recv_into(buffer)]  # type: ignore[misc]
 
     def _read_on(self) -> None:
         """Read more of the chunk under way, once, as a full buffer has come of it."""

@@ -9,7 +9,6 @@ serves, for `shielded` and for what is called or stopped from there.
 
 from __future__ import annotations
 
-from collections.abc import Callable
 from time import monotonic
 from typing import TYPE_CHECKING, Any
 from weakref import WeakKeyDictionary
@@ -34,17 +33,12 @@ class Running:
         stop_waiting: Has a call that waits for others' answers begin, to be stopped.
     """
 
-    __slots__ = ("_answer", "_calls", "_pool", "_stop_waiting")
+    __slots__ = ("_calls", "_pool", "_service")
 
-    def __init__(
-        self,
-        answer: Callable[[IncomingCall, Exception], None],
-        stop_waiting: Callable[[IncomingCall], None],
-    ) -> None:
-        self._stop_waiting = stop_waiting
+    def __init__(self, service: Service) -> None:
+        self._service = service
         # By question; those that want no answer by a number of their own below 0.
         self._calls: dict[int, IncomingCall] = {}
-        self._answer = answer
         self._pool = worker_pool()
 
     def __len__(self) -> int:
@@ -116,7 +110,7 @@ class Running:
             return
         call.interruption = error
         if call.waits:
-            self._stop_waiting(call)
+            self._service.stop_waiting(call)
         elif call.result is not None:
             self._pool.submit(self._end_late, call)
         elif call.worker is not None:
@@ -143,7 +137,7 @@ class Running:
         elif isinstance(result, Greenlet):
             call.thrown = True
             result.kill(killing(error), block=False)
-        self._answer(call, error)
+        self._service.answer_failure(call, error)
 
 
 def killing(error: Exception) -> BaseException:

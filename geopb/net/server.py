@@ -60,6 +60,8 @@ class PBServerFactory:
                 f"the root of a server is a pb.Portal or a pb.Root, not {kind}"
             )
         self._root = root
+        #: That of all connections, where it knows none of them.
+        self._lobby: Lobby | None = None
         self._options = read_options(options)
         self._connections: set[Connection] = set()
         self._places = Places(self._options.limits)
@@ -101,7 +103,7 @@ class PBServerFactory:
             reception = Reception(self._root, peer, host)
             lobby = reception.lobby
         else:
-            lobby = Lobby(self._root)
+            lobby = self._lobby = self._lobby or Lobby(self._root)
         connection = Connection(
             sock, peer, self._options, lobby, secure, tell_foreign=True
         )

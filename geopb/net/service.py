@@ -10,6 +10,7 @@ import logging
 from collections import deque
 from collections.abc import Callable
 from contextvars import Context
+from operator import attrgetter
 from types import NoneType
 from typing import Any
 
@@ -63,9 +64,8 @@ class Service:
     # fmt: off
     __slots__ = (
         "_broker", "_calls", "_gate", "_held", "_high", "_limit", "_next", "_options",
-        "_outbox", "_pool", "asked", "is_open", "load", "quiet", "refuses", "running",
-        "streams",
-        "updates", "waiting"
+        "_outbox", "_pool", "_updates", "asked", "load", "quiet", "refuses", "running",
+        "streams", "waiting"
     )
     # fmt: on
 
@@ -85,19 +85,26 @@ class Service:
         self.streams = 0
         # Made when needed, as on most connections it never is.
         self._held: deque[IncomingCall] | tuple[()] = ()
-        self._broker = broker
-        self._gate = gate
+        self._broker, self._gate = broker, gate
         self._outbox = broker.post.outbox
         self._high = broker.limits.max_unsent_bytes
-        self._options = options
-        self._limit = options.limits.max_pending_calls
+        self._options, self._limit = options, options.limits.max_pending_calls
         self._pool = worker_pool()
         self._next = NextCalls(self._serve, share)
-        self._calls = Running(self._answer_failure, self._stop_waiting)
-        #: Whether a call of that question is here and not answered.
-        self.is_open = self._calls.is_open
-        #: Run what changes the caches of this side.
-        self.updates = Updates(self, self._serve, self._limit)
+        self._calls = Running(self)
+        # Made when needed: most connections have no caches.
+        self._updates: Updates | None = None
+
+    #: Whether a call is here, ending one early, stopping all: see `Running`.
+    is_open = property(attrgetter("_calls.is_open"))
+    cancel = property(attrgetter("_calls.cancel"))
+    close = property(attrgetter("_calls.close"))
+
+    @property
+    def updates(self) -> Updates:
+        """Run what changes the caches of this side."""
+        self._updates = self._updates or Updates(self, self._serve, self._limit)
+        return self._updates
 
     def start(self, call: IncomingCall) -> None:
         """Have `call` run soon.
@@ -180,7 +187,7 @@ class Service:
             self._broker.not_run(call, lacking)
             self._done(call)
 
-    def _stop_waiting(self, call: IncomingCall) -> None:
+    def stop_waiting(self, call: IncomingCall) -> None:
         """Answer a call that was interrupted before it could run."""
         self._broker.pipeline.leave(call)
         call.waits = False
@@ -194,14 +201,6 @@ class Service:
         self.asked += call.question is not None
         if call.weight:
             self.load.weight += call.weight
-
-    def cancel(self, question: int, *, late: bool) -> None:
-        """End a call early, if it still runs; `late`: its time is over."""
-        self._calls.cancel(question, late=late)
-
-    def close(self) -> None:
-        """Stop all that runs: the connection has ended."""
-        self._calls.close()
 
     def finish(
         self, unfinished: Unfinished, then: Callable[[BaseException | None], object]
@@ -225,7 +224,7 @@ class Service:
         call.worker = worker
         if call.interruption is not None and not self._calls.begin(call):
             abandon(call.unfinished)
-            self._answer_failure(call, call.interruption)
+            self.answer_failure(call, call.interruption)
             return
         worker.serving, worker.call = self, call
         # A context of its own: nothing that it sets reaches the next call.
@@ -246,7 +245,7 @@ class Service:
             )
         except BaseException as error:
             worker.serving = worker.call = None
-            self._answer_failure(call, error)
+            self.answer_failure(call, error)
             pass_on(error)
             return
         # From here on it is not interrupted any more.
@@ -256,14 +255,14 @@ class Service:
             try:
                 self._broker.answer(call, result)
             except BaseException as error:
-                self._answer_failure(call, error)
+                self.answer_failure(call, error)
                 pass_on(error)
             else:
                 self._done(call)
         # Their types are asked: the class that an object tells is users' code.
         elif type(result) not in _NEVER_LATER and issubclass(type(result), _LATER):
             if type(result) is Worker:
-                self._answer_failure(call, RuntimeError(_NEVER_ENDS))
+                self.answer_failure(call, RuntimeError(_NEVER_ENDS))
                 return
             call.result = result
             if issubclass(type(result), Greenlet):
@@ -281,7 +280,7 @@ class Service:
         call.result = None
         value, failure = outcome(ended)
         if failure is not None:
-            self._answer_failure(call, failure.value, failure.getTraceback())
+            self.answer_failure(call, failure.value, failure.getTraceback())
         else:
             self._answer(call, value, Context())
 
@@ -293,16 +292,17 @@ class Service:
             context.run(self._broker.answer, call, value)
         except BaseException as error:
             # Or Ctrl-C has struck in the send, and the connection has ended.
-            self._answer_failure(call, error)
+            self.answer_failure(call, error)
             pass_on(error)
         else:
             self._done(call)
         if interruption is not None:
             pass_on(interruption)
 
-    def _answer_failure(
+    def answer_failure(
         self, call: IncomingCall, error: BaseException, trace: str | None = None
     ) -> None:
+        """Answer a call with a failure; blocks, in a worker."""
         interruption = self._wait_for_bytes(small=True)
         unexpected = not issubclass(type(error), Error) and not is_misfit(error)
         if trace is None and (unexpected or self._options.unsafe_tracebacks):

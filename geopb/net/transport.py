@@ -84,15 +84,18 @@ class Clear:
 
     def __init__(self, sock: socket.socket, outbox: Outgoing) -> None:
         self.recv: Callable[[int], bytes] = raw(sock).recv
-        self.recv_into: Callable[[memoryview], int] | None = None
         self.outgoing: Outgoing = outbox
         if isinstance(sock, SSLSocket):
             # It sends no pieces, and its parts of a record do not wait for a buffer.
             self.outgoing = Joined(outbox)
-        else:
-            self.recv_into = raw(sock).recv_into
+        self._sock = sock
         self.peer_certificate = peer_certificate(sock)
         self.server_certificate = own_certificate(getattr(sock, "context", None))
+
+    @property
+    def recv_into(self) -> Callable[[memoryview], int] | None:
+        """Made each time: most connections never have so large bytes."""
+        return None if isinstance(self._sock, SSLSocket) else raw(self._sock).recv_into
 
     def begin(
         self, wake: Callable[[], None], failed: Callable[[OSError], None]

@@ -9,7 +9,7 @@ times out. Called by the connection.
 from __future__ import annotations
 
 import errno
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from typing import Any, Protocol
 
 import gevent
@@ -66,7 +66,6 @@ class Writer:
 
     __slots__ = (
         "_busy",
-        "_callback",
         "_closed",
         "_failed",
         "_flushed",
@@ -78,6 +77,7 @@ class Writer:
         "_send",
         "_sock",
         "_watch",
+        "callback",
     )
 
     def __init__(
@@ -95,7 +95,8 @@ class Writer:
         self._producers = producers
         self._watch = watch
         self._loop: Any = get_hub().loop
-        self._callback = self.send_at_once
+        #: `send_at_once`: one object for all who keep it.
+        self.callback = self.send_at_once
         self._pool = worker_pool()
         #: What the kernel did not take of the last bytes.
         self._left: memoryview | list[bytes | memoryview] | None = None
@@ -103,7 +104,7 @@ class Writer:
         self._busy = False
         self._closed = False
         #: Those that wait until all is sent.
-        self._flushed: list[Event] = []
+        self._flushed: Sequence[Event] = ()
 
     def wake(self) -> None:
         """Send a turn's first message now, and what follows together at its end.
@@ -116,14 +117,14 @@ class Writer:
             pool.turn = turn
             self.send_at_once()
         else:
-            self._loop.run_callback(self._callback)
+            self._loop.run_callback(self.callback)
 
     def flush_within(self, timeout: float) -> bool:
         """Wait until all is sent, for up to `timeout` seconds; False if it is not."""
         if self._closed or self._is_all_sent():
             return True
         flushed = Event()
-        self._flushed.append(flushed)
+        self._flushed = [*self._flushed, flushed]
         return bool(flushed.wait(timeout))
 
     def say(self, text: bytes) -> None:
@@ -255,7 +256,7 @@ class Writer:
         return not (self._busy or self._outgoing.more or self._outgoing.held)
 
     def _all_sent(self) -> None:
-        flushed, self._flushed = self._flushed, []
+        flushed, self._flushed = self._flushed, ()
         for event in flushed:
             event.set()
 

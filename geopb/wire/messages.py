@@ -103,7 +103,19 @@ def read_hello(message: list[object]) -> PeerLimits:
     sizes = {name: _told_limit(limits, name) for name in TOLD}
     whole = sizes["max_message_size"]
     sizes["max_structure_size"] = min(sizes["max_structure_size"], whole)
-    return PeerLimits(**sizes)
+    return _shared(PeerLimits(**sizes))
+
+
+def _shared(limits: PeerLimits) -> PeerLimits:
+    """Return the same object for the same limits, as those of most peers are."""
+    if len(_known) >= _MOST_KNOWN:
+        _known.clear()
+    return _known.setdefault(limits, limits)
+
+
+#: Limits that peers have told.
+_known: dict[PeerLimits, PeerLimits] = {}
+_MOST_KNOWN = 100
 
 
 def _is_version(value: object) -> bool:

@@ -643,7 +643,8 @@ def test_large_updates_of_all_caches_together_have_a_bound() -> None:
             for _ in range(3):
                 board.set("n", ["x" * 1000] * 8)
         boards[0].set("n", ["x" * 1000] * 30)
-        feeds = pair.a.broker._objects.feeds
+        feeds = pair.a.broker._objects._feeds
+        assert feeds is not None
 
         for board in boards:
             board.set("n", 1)

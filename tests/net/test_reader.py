@@ -50,7 +50,7 @@ def reading(broker: Slow, load: Load) -> Iterator[Any]:
     """Have a reader feed `broker`; yield where to write."""
     ours, theirs = socket.socketpair()
     sock: Any = raw(ours)
-    reader: Any = Reader(ours, sock.recv, sock.recv_into, broker, Gate(), Share(load))  # type: ignore[arg-type]
+    reader: Any = Reader(ours, sock, broker, Gate(), Share(load))  # type: ignore[arg-type]
     running = gevent.spawn(reader.run)
     try:
         yield theirs
@@ -143,7 +143,8 @@ def test_where_nothing_is_read_into_a_buffer_a_chunk_is_read_as_all_else(
 ) -> None:
     broker = Chunks(left=500_000)
     ours, theirs = socket.socketpair()
-    reader: Any = Reader(ours, raw(ours).recv, None, broker, Gate(), Share(load))  # type: ignore[arg-type]
+    line: Any = SimpleNamespace(recv=raw(ours).recv, recv_into=None)
+    reader: Any = Reader(ours, line, broker, Gate(), Share(load))  # type: ignore[arg-type]
     running = gevent.spawn(reader.run)
     theirs.sendall(bytes(500_000))
     theirs.close()
