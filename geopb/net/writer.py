@@ -170,23 +170,23 @@ class Writer:
         so much that the peer should begin with it: it cannot be interrupted here.
         """
         sent = 0
-        watch = self._watch
+        watch, outgoing = self._watch, self._outgoing
         try:
             while not (self._busy or self._closed):
-                data = self._outgoing.take_pieces()
+                data = outgoing.take_pieces()
                 if not data:
                     break
+                whole = type(data) is bytes
+                send = self._send if whole else raw(self._sock).sendmsg
                 try:
-                    if isinstance(data, bytes):
-                        count = self._send(data)
-                    else:
-                        count = raw(self._sock).sendmsg(data)
+                    count = send(data)
                 except BlockingIOError:
                     count = 0
                 if not watch.on:
                     watch.begin()
-                self._left = _rest(data, count)
-                if self._left is None and not self._outgoing.more:
+                if not whole or count < len(data):
+                    self._left = _rest(data, count)
+                if self._left is None and not outgoing.more:
                     break
                 sent += count
                 if self._left is not None or sent > _AT_ONCE:
