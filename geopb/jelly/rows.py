@@ -10,7 +10,7 @@ from __future__ import annotations
 
 import gc
 from collections.abc import Sequence
-from itertools import repeat
+from itertools import chain, repeat
 from sys import getrefcount
 from typing import Any
 
@@ -53,11 +53,14 @@ def _table(rows: list[Any]) -> CBORTag | None:
         or {*map(len, rows)} != {width}
     ):
         return None
-    # A dict whose keys are all exact text reports its values alone, in their order
-    # (CPython), any other dict its keys as well: so hashing them runs no users' code.
-    items = gc.get_referents(*rows)
-    if len(items) != len(rows) * width or {*map(tuple, rows)} != {keys}:
+    # A dict whose keys are all exact text reports its values alone (CPython), any other
+    # dict its keys as well: so comparing keys runs no users' code. Their order is not
+    # told by that: an instance's dict reports its values in the first instance's order.
+    if len(gc.get_referents(*rows)) != len(rows) * width:
         return None
+    if [*chain.from_iterable(rows)] != [*keys] * len(rows):
+        return None
+    items = [*chain.from_iterable(map(dict.values, rows))]
     # A row that stands in two places has more than one owner, at the least.
     if max(map(getrefcount, rows)) > ONE_OWNER and len({*map(id, rows)}) != len(rows):
         return None

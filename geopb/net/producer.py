@@ -162,8 +162,7 @@ class Producer:
         except BaseException as raised:
             error = raised
         killed = self._note(error)
-        # Their tracebacks hold this frame and the iterator's, and so the stream.
-        error = self.interruption = None
+        error = self.interruption = None  # Their tracebacks hold this frame.
         killed = self._close(source) or killed
         self._ended = True
         self._stream.source = ()

@@ -87,8 +87,7 @@ class Promise(Waitable, Pending, Generic[T_co]):
         if self._failure is not None:
             self._looked_at()
             self._failure.raiseException()
-        value: T_co = self._value
-        return value
+        return self._value  # type: ignore[no-any-return]
 
     def wait(self, timeout: float | None = None) -> T_co | None:
         """Block until the chain has ended or `timeout` seconds have passed.

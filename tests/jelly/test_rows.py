@@ -228,3 +228,22 @@ def test_a_table_gives_what_the_careful_pass_gives(value: Any) -> None:
     arrived = reader().read(quick)[4][0]
     assert same(arrived, reader().read(careful)[4][0])
     assert [[*row] for row in arrived] == [[*row] for row in value]
+
+
+def test_attributes_that_were_set_in_another_order_keep_their_names() -> None:
+    """Dicts of instances share their keys: they hold values in those keys' order."""
+
+    class Three:
+        pass
+
+    first: Any = Three()
+    first.a, first.b, first.c = 1, 2, 3
+    made: list[Any] = [Three() for _ in range(8)]
+    for number, each in enumerate(made):
+        each.c, each.b, each.a = f"c{number}", f"b{number}", f"a{number}"
+    value = [vars(each) for each in made]
+
+    arrived = crossed(value)
+
+    assert arrived == value
+    assert [[*row] for row in arrived] == [[*row] for row in value]

@@ -4,16 +4,14 @@ It has no objects, and one call at a time on a connection. Its sources build on 
 3.8 and earlier only.
 """
 
-from collections.abc import Sequence
 from threading import Event, Thread
 from typing import Any
 
-import gevent
 from gevent.server import StreamServer
 from mprpc import RPCClient, RPCServer
 
 from tests.benchmarks.commands import Client
-from tests.benchmarks.values import TEXT
+from tests.benchmarks.peers.greenlets import many_connections
 
 
 class Echoer(RPCServer):  # type: ignore[misc]
@@ -66,16 +64,6 @@ class Connection:
         self._client.close()
 
 
-def _repeat(connection: Connection, steps: int) -> None:
-    for _ in range(steps):
-        connection.echo(TEXT)
-
-
-def _many_connections(connections: Sequence[Any], steps: int) -> None:
-    greenlets = [gevent.spawn(_repeat, each, steps) for each in connections]
-    gevent.joinall(greenlets, raise_error=True)
-
-
 def client() -> Client:
     """Return the client."""
-    return Client(Connection, {"connections": _many_connections})
+    return Client(Connection, {"connections": many_connections})

@@ -3,17 +3,15 @@
 It has no objects. Its client and its server each run in the thread that made them.
 """
 
-from collections.abc import Sequence
 from threading import Event, Thread
 from typing import Any
 
-import gevent
 import msgpack
 import zerorpc
 import zmq.green as zmq
 
 from tests.benchmarks.commands import Client
-from tests.benchmarks.values import TEXT
+from tests.benchmarks.peers.greenlets import many_connections
 
 
 class Echoer:
@@ -71,16 +69,6 @@ class Connection:
         self._client.close()
 
 
-def _repeat(connection: Connection, steps: int) -> None:
-    for _ in range(steps):
-        connection.echo(TEXT)
-
-
-def _many_connections(connections: Sequence[Any], steps: int) -> None:
-    greenlets = [gevent.spawn(_repeat, each, steps) for each in connections]
-    gevent.joinall(greenlets, raise_error=True)
-
-
 def client() -> Client:
     """Return the client."""
-    return Client(Connection, {"connections": _many_connections})
+    return Client(Connection, {"connections": many_connections})
