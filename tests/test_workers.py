@@ -18,7 +18,8 @@ from gevent import getcurrent
 from gevent.event import Event
 
 import geopb as pb
-from geopb.workers import Worker, WorkerPool, in_worker, worker_pool
+from geopb.promise.jobs import in_worker
+from geopb.workers import Worker, WorkerPool, worker_pool
 from tests.support import collect, collected, eventually, in_thread, run_python, turns
 
 

@@ -309,3 +309,78 @@ def test_a_long_chain_of_calls_that_fail_is_told_in_turn(
         assert peer.read_answer(2)[0] == messages.ERROR
         eventually(lambda: sum(each[0] == 12 for each in read_on(peer)) == 4997)
         assert not root.ran
+
+
+# -- what is to begin after another --------------------------------------------------
+
+
+def call_after(peer: Peer, number: int, question: Any) -> None:
+    options = {"after": question}
+    peer.send(frame([messages.CALL, number, ROOT, "run", [], {}, options]))
+
+
+@pytest.mark.parametrize("question", [5, 6, 2**63 - 1])
+def test_a_call_after_what_was_not_asked_before_fails(
+    peer: Peer, root: Root, question: int
+) -> None:
+    """Its own question among them: so calls cannot wait for one another."""
+    call_after(peer, 5, question)
+
+    error = peer.read_answer(5)
+    assert error[2] == "geopb.InsecureJelly"
+    assert "was not asked before" in error[3]
+    assert not root.ran
+    assert lives(peer)
+
+
+@pytest.mark.parametrize("question", [0, -1, 2**63, True, 1.0, "1", [1]])
+def test_a_call_after_what_is_no_question_ends_the_connection(
+    peer: Peer, root: Root, question: Any
+) -> None:
+    call_after(peer, 5, question)
+
+    assert peer.connection.closed.wait(5)
+    assert not root.ran
+
+
+def test_a_call_after_one_that_is_not_here_begins(peer: Peer, root: Root) -> None:
+    """It was never asked, or has ended: that is the peer's affair."""
+    call_after(peer, 5, 4)
+    assert peer.read_answer(5)[0] == messages.ANSWER
+
+
+def test_long_chains_of_calls_that_begin_after_one_another_are_run_in_turn(
+    serve: Serve, root: Root
+) -> None:
+    with Peer(serve(root, max_pending_calls=10_000)) as peer:
+        peer.call(2, "slow")
+        peer.call(3, "run", named(2))
+        for number in range(4, 3000):
+            call_after(peer, number, number - 1)
+        assert lives(peer, 5000)
+        assert not root.ran
+
+        root.go.set()
+        assert peer.read_answer(2999)[2] == [2997]
+        assert not peer.connection.broker.pipeline.waiting
+
+
+def test_calls_that_are_stopped_one_by_one_cost_no_more_than_they_are(
+    serve: Serve, root: Root
+) -> None:
+    """What is behind a call that is stopped is told so once, and not kept."""
+    with Peer(serve(root, max_pending_calls=10_000)) as peer:
+        peer.call(2, "slow")
+        peer.call(3, "run", named(2))
+        for number in range(4, 1000):
+            call_after(peer, number, number - 1)
+            call_after(peer, 1000 + number, number)
+        for number in reversed(range(3, 1000)):
+            peer.send(frame([messages.CANCEL, number]))
+
+        assert lives(peer, 5000)
+        eventually(lambda: sum(each[0] == 12 for each in read_on(peer)) >= 996)
+        pipeline = peer.connection.broker.pipeline
+        eventually(lambda: set(pipeline.waiting) <= {2})
+        assert len(pipeline._put_off) <= 32
+        assert not root.ran

@@ -32,6 +32,7 @@ ARGUMENTS: dict[str, Any] = {
     "call-keywords": [],
     "call-nested": [],
     "call-timeout": [],
+    "call-after": [],
     "call-timeout-past": [],
     "call-one-way": [1],
     "answer-passed": [[7]],
@@ -322,6 +323,12 @@ def _send_call_timeout(name: str, side: Side) -> None:
     side.broker.call(0, "take", (), {}, Answer(), options)
 
 
+def _send_call_after(name: str, side: Side) -> None:
+    side.broker.questions.last += 1
+    options = messages.call_options(nested=False, timeout=None, after=1)
+    side.broker.call(0, "take", (), {}, Answer(), options)
+
+
 def _send_draining(name: str, side: Side) -> None:
     side.broker.say_draining()
 
@@ -420,6 +427,7 @@ _SENDERS = {
     "call-nested": _send_call_nested,
     "call-one-way": _send_call_one_way,
     "call-timeout": _send_call_timeout,
+    "call-after": _send_call_after,
     "draining": _send_draining,
     "reference": _send_reference,
     "reference-home": _send_reference_home,
