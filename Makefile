@@ -74,7 +74,7 @@ soak: $(VENV)/.test ## use it, and flood it, for some minutes: look for what gro
 	@$(BIN)/python -m tests.soak
 
 gauntlet: $(VENV)/.test ## the hostile cases in their full numbers: minutes
-	@GAUNTLET=full $(BIN)/python -m pytest tests/gauntlet tests/fuzz tests/properties $(ARGS)
+	@GAUNTLET=full $(BIN)/python -m pytest --timeout=600 tests/gauntlet tests/fuzz tests/properties $(ARGS)
 
 fuzz: $(VENV)/.fuzz ## look for inputs that break something, for SECONDS=600
 	@SECONDS=$(SECONDS) $(BIN)/python -m tests.fuzz
