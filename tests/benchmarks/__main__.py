@@ -1,14 +1,13 @@
 """The command: ``python -m tests.benchmarks``, from the repository root."""
 
 import argparse
-import signal
 import sys
 from collections.abc import Callable, Iterable, Sequence
 from pathlib import Path
 
 from tests.benchmarks import attacked, memory, publish, report
 from tests.benchmarks.measure import Effort, Result, check, measure
-from tests.benchmarks.processes import ChildFailed
+from tests.benchmarks.program import how, print_environment, run_program
 from tests.benchmarks.workloads import SIDES, WORKLOADS, Workload
 
 _FULL = Effort(rounds=7, seconds=0.4)
@@ -72,38 +71,32 @@ def run_others(others: list[str], sides: list[str], rounds: int) -> list[str]:
     return lines
 
 
-def main() -> int:
-    """Run the benchmark; returns the process's exit status."""
+def main() -> None:
+    """Run the benchmark."""
     options = arguments()
-    # As Ctrl-C: the children are ended on the way out.
-    signal.signal(signal.SIGTERM, signal.default_int_handler)
     default = _QUICK if options.quick else _FULL
     effort = Effort(options.rounds or default.rounds, default.seconds)
     names = dict.fromkeys(options.only or [*WORKLOADS, *OTHERS])
     others = [each for each in OTHERS if names.pop(each, names) is None]
     sides = ["floor"] if options.floor_only else list(SIDES)
     where = report.environment(["python -m tests.benchmarks", *sys.argv[1:]])
-    for name, value in where.items():
-        print(f"{name + ':':<9} {value}")
+    print_environment(where)
     print(f"{effort.rounds} rounds of {effort.seconds:g} s for each side\n")
-    try:
-        results = run([WORKLOADS[name] for name in names], sides, effort)
-        lines = run_others(others, sides, min(effort.rounds, 1 if options.quick else 3))
-    except ChildFailed as failure:
-        print(failure, file=sys.stderr)
-        return 1
-    except KeyboardInterrupt:
-        print("interrupted", file=sys.stderr)
-        return 130
+    results = run([WORKLOADS[name] for name in names], sides, effort)
+    lines = run_others(others, sides, min(effort.rounds, 1 if options.quick else 3))
     if options.json is not None:
         report.write_json(options.json, where, results)
     if options.docs:
-        how = f"medians of {effort.rounds} rounds of {effort.seconds:g} s"
         found = [f"- {line}" for line in lines]
-        page = [*publish.facts(where, how), "", *report.markdown(results), "", *found]
+        page = [
+            *publish.facts(where, how(effort)),
+            "",
+            *report.markdown(results),
+            "",
+            *found,
+        ]
         publish.write("floor", page, {})
-    return 0
 
 
 if __name__ == "__main__":
-    sys.exit(main())
+    sys.exit(run_program(main))

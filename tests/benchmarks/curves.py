@@ -5,7 +5,6 @@ docs/benchmarks.md.
 """
 
 import argparse
-import signal
 import sys
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
@@ -26,6 +25,7 @@ from tests.benchmarks.curve_points import (
 from tests.benchmarks.figures import Sample
 from tests.benchmarks.measure import Effort, Result, measure
 from tests.benchmarks.processes import ChildFailed, Pair
+from tests.benchmarks.program import how, run_program
 
 _FULL = Effort(rounds=5, seconds=0.4)
 _QUICK = Effort(rounds=1, seconds=0.1)
@@ -174,30 +174,19 @@ def run(names: Sequence[str], effort: Effort, most: int) -> list[Drawn]:
     return drawn
 
 
-def main() -> int:
-    """Run it; returns the process's exit status."""
+def main() -> None:
+    """Run it."""
     options = arguments()
-    # As Ctrl-C: the children are ended on the way out.
-    signal.signal(signal.SIGTERM, signal.default_int_handler)
     default = _QUICK if options.quick else _FULL
     effort = Effort(options.rounds or default.rounds, default.seconds)
     most = options.most or 1 << 40
     where = report.environment(["python -m tests.benchmarks.curves", *sys.argv[1:]])
-    try:
-        drawn = run(options.only or _NAMES, effort, most)
-    except ChildFailed as failure:
-        print(failure, file=sys.stderr)
-        return 1
-    except KeyboardInterrupt:
-        print("interrupted", file=sys.stderr)
-        return 130
+    drawn = run(options.only or _NAMES, effort, most)
     if not options.no_docs:
-        how = f"medians of {effort.rounds} rounds of {effort.seconds:g} s"
         for each in drawn:
-            page = [*publish.facts(where, how), "", *each.lines()]
+            page = [*publish.facts(where, how(effort)), "", *each.lines()]
             publish.write(each.name, page, {f"{each.name}.svg": each.picture})
-    return 0
 
 
 if __name__ == "__main__":
-    sys.exit(main())
+    sys.exit(run_program(main))

@@ -2,7 +2,6 @@
 
 import argparse
 import json
-import signal
 import subprocess
 import sys
 from dataclasses import replace
@@ -12,6 +11,7 @@ from tests.benchmarks import publish, report
 from tests.benchmarks.measure import Effort, Result, check, measure
 from tests.benchmarks.peers import MESSAGES, PEERS, python, tables
 from tests.benchmarks.processes import ChildFailed
+from tests.benchmarks.program import how, print_environment, run_program
 from tests.benchmarks.workloads import WORKLOADS
 
 _FULL = Effort(rounds=7, seconds=0.4)
@@ -88,40 +88,28 @@ def run(names: list[str], peers: list[str], effort: Effort) -> list[Result]:
     return results
 
 
-def main() -> int:
-    """Run the comparison; returns the process's exit status."""
+def main() -> None:
+    """Run the comparison."""
     options = arguments()
-    # As Ctrl-C: the children are ended on the way out.
-    signal.signal(signal.SIGTERM, signal.default_int_handler)
     default = _QUICK if options.quick else _FULL
     effort = Effort(options.rounds or default.rounds, default.seconds)
     where = report.environment(["python -m tests.benchmarks.peers", *sys.argv[1:]])
-    for name, value in where.items():
-        print(f"{name + ':':<9} {value}")
-    try:
-        versions, left_out = probe(options.peer or list(PEERS))
-        for peer, found in versions.items():
-            print(f"{tables.title(peer) + ':':<11} {found}")
-        print(f"{effort.rounds} rounds of {effort.seconds:g} s for each side\n")
-        names = options.only or list(_ORDER)
-        results = run(names, list(versions), effort)
-    except ChildFailed as failure:
-        print(failure, file=sys.stderr)
-        return 1
-    except KeyboardInterrupt:
-        print("interrupted", file=sys.stderr)
-        return 130
+    print_environment(where)
+    versions, left_out = probe(options.peer or list(PEERS))
+    for peer, found in versions.items():
+        print(f"{tables.title(peer) + ':':<11} {found}")
+    print(f"{effort.rounds} rounds of {effort.seconds:g} s for each side\n")
+    names = options.only or list(_ORDER)
+    results = run(names, list(versions), effort)
     for line in tables.ahead(results):
         print(f"ahead of geopb: {line}")
     if options.json is not None:
         report.write_json(options.json, where | versions, results)
     if not options.no_docs:
-        how = f"medians of {effort.rounds} rounds of {effort.seconds:g} s"
         page = tables.lines(results, versions, left_out)
-        page = [*publish.facts(where, how), "", *page]
+        page = [*publish.facts(where, how(effort)), "", *page]
         publish.write("peers", page, {"peers.svg": tables.picture(results)})
-    return 0
 
 
 if __name__ == "__main__":
-    sys.exit(main())
+    sys.exit(run_program(main))
