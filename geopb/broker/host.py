@@ -17,6 +17,9 @@ class Host(Line, Protocol):
     def wake(self) -> None:
         """There are bytes to take; called again only after all were taken."""
 
+    def offer(self, framed: bytes) -> bool:
+        """Send a message now, as nothing waits; False if it is to be queued."""
+
     def hurry(self) -> None:
         """There are many bytes to take by now."""
 

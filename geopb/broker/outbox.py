@@ -137,7 +137,10 @@ class Outbox:
 
     def add(self, body: bytes) -> None:
         """Queue a message without bulk."""
-        framed = frame_head(len(body)) + body
+        self.add_framed(frame_head(len(body)) + body)
+
+    def add_framed(self, framed: bytes) -> None:
+        """Queue a message without bulk that has its length in front."""
         self._frames.append(framed)
         self.unsent += len(framed)
 

@@ -21,6 +21,7 @@ from geopb.jelly.passing import Packed, Packing, Passer
 from geopb.text import encodable, shorten
 from geopb.wire import messages
 from geopb.wire.codec import encode
+from geopb.wire.framing import frame_head
 from geopb.wire.short import release_body
 
 #: Bytes queued in one turn of the loop with which the peer should begin already.
@@ -37,6 +38,9 @@ class Sender(Protocol):
 
     def wake(self) -> None:
         """There are bytes to take; called again only after all were taken."""
+
+    def offer(self, framed: bytes) -> bool:
+        """Send a message now, as nothing waits; False if it is to be queued."""
 
     def hurry(self) -> None:
         """There are many bytes to take by now; called again for each message."""
@@ -271,9 +275,17 @@ class Post:
         if self._finished:
             return
         outbox = self.outbox
+        framed = frame_head(len(body)) + body
+        if self.opened_by_peer:
+            if outbox.unsent and not (outbox.more or outbox.sending):
+                # Releases: they wait for what is sent next.
+                framed = outbox.take() + framed
+            if not outbox.unsent and self._sender.offer(framed):
+                # Most messages: they do not enter the queue.
+                return
         if outbox.sending:
             outbox.beside_bulk()
-        outbox.add(body)
+        outbox.add_framed(framed)
         if outbox.more:
             if outbox.unsent > _MANY_BYTES and outbox.frames_size > _MANY_BYTES:
                 self._sender.hurry()

@@ -69,7 +69,7 @@ class Connection(Faces):
         "__weakref__", "_caller", "_disowned", "_drain", "_finalizers", "_gate", "_hub",
         "_logged", "_parting", "_pool", "_reads_on", "_share", "_sock", "_tell_foreign",
         "_transport", "_watch", "_watchers", "_writer", "broker", "call", "closed",
-        "hurry", "lost", "options", "peer", "service", "start", "up", "wake"
+        "hurry", "lost", "offer", "options", "peer", "service", "start", "up", "wake"
     )
     # fmt: on
 
@@ -122,6 +122,7 @@ class Connection(Faces):
         #: For the broker: bytes wait to be sent at the end of this turn of the loop;
         #: and so many that they are to be sent now.
         self.wake = self._writer.wake
+        self.offer = self._writer.offer if outgoing is outbox else _to_be_queued
         self.hurry = self._writer.callback
         self._share = Share(options.load)
         self.service = Service(self.broker, self._gate, options, self._share)
@@ -323,3 +324,8 @@ class Connection(Faces):
     def __repr__(self) -> str:
         state = "ended" if self.lost is not None else self.broker.state.value
         return f"<Connection {self.peer} {state}>"
+
+
+def _to_be_queued(framed: bytes) -> bool:
+    """Take no message past a transport that changes what is sent."""
+    return False

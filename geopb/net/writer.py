@@ -119,6 +119,33 @@ class Writer:
         else:
             self._loop.run_callback(self.callback)
 
+    def offer(self, framed: bytes) -> bool:
+        """Send a turn's first message, which nothing waits before: see `wake`.
+
+        False where it is to be queued. Never switches greenlets.
+        """
+        pool, turn = self._pool, self._loop.iteration
+        if pool.turn == turn or self._busy or self._closed:
+            return False
+        pool.turn = turn
+        try:
+            count = self._send(framed)
+        except BlockingIOError:
+            count = 0
+        except OSError as error:
+            self._broken(error)
+            return True
+        except BaseException:
+            self._broken(_interrupted())
+            raise
+        if not self._watch.on:
+            self._watch.begin()
+        if count < len(framed):
+            self._left = memoryview(framed)[count:]
+            self._busy = True
+            pool.submit_function(self._send_waiting)
+        return True
+
     def flush_within(self, timeout: float) -> bool:
         """Wait until all is sent, for up to `timeout` seconds; False if it is not."""
         if self._closed or self._is_all_sent():

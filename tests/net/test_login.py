@@ -19,6 +19,7 @@ import geopb as pb
 from geopb.broker.outbox import Outbox
 from geopb.cred import throttle, verifiers
 from geopb.net import lobby
+from geopb.net.writer import Writer
 from geopb.testing import connected_pair
 from tests.conftest import Pair, Serve
 from tests.cred import soak
@@ -620,7 +621,7 @@ def test_the_password_never_crosses(
     pair: Pair, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     said: list[bytes] = []
-    take_pieces = Outbox.take_pieces
+    take_pieces, offer = Outbox.take_pieces, Writer.offer
 
     def spy(self: Outbox) -> Any:
         data = take_pieces(self)
@@ -628,7 +629,12 @@ def test_the_password_never_crosses(
         said.append(data)
         return data
 
+    def spy_on_offered(self: Writer, framed: bytes) -> bool:
+        said.append(framed)
+        return offer(self, framed)
+
     monkeypatch.setattr(Outbox, "take_pieces", spy)
+    monkeypatch.setattr(Writer, "offer", spy_on_offered)
     _, client = pair(portal(Realm()))
 
     assert call(log_in(client), "name") == "alice"

@@ -307,6 +307,56 @@ def test_what_is_large_leaves_whole_whatever_the_kernel_takes(pair: Pair) -> Non
     assert [echo.get(timeout=5) for echo in echoes] == [sent, sent[1:], sent[2:]]
 
 
+@pytest.mark.parametrize("taken", [None, 0, 1, 10])
+def test_a_message_that_leaves_at_once_leaves_whole_whatever_the_kernel_takes(
+    taken: int | None, pair: Pair, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """None: the kernel would have the writer wait."""
+    _, client = pair(Doing())
+    remote = root_of(client)
+    connection = client_connection(client)
+    send = raw(connection._sock).send
+    sent: list[bytes] = []
+
+    def take(data: bytes) -> int:
+        sent.append(data)
+        monkeypatch.undo()
+        if taken is None:
+            raise BlockingIOError
+        return int(send(data[:taken])) if taken else 0
+
+    send_in_place(monkeypatch, True)
+    monkeypatch.setattr(connection._writer, "_send", take)
+
+    echoes = [remote.callRemote("echo", number) for number in range(3)]
+
+    # In the turn of the first call, before anything waits; what follows is behind it.
+    assert len(sent) == 1
+    assert connection._writer._left == sent[0][taken or 0 :]
+    assert [echo.get(timeout=5) for echo in echoes] == [0, 1, 2]
+
+
+def test_a_message_is_offered_only_where_nothing_waits(
+    pair: Pair, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    _, client = pair(Doing())
+    remote = root_of(client)
+    offered: list[bytes] = []
+
+    def offer(framed: bytes) -> bool:
+        offered.append(framed)
+        return False
+
+    send_in_place(monkeypatch, False)
+    monkeypatch.setattr(client_connection(client), "offer", offer)
+
+    echoes = [remote.callRemote("echo", number) for number in range(3)]
+
+    # Refused, the first waits, and the others behind it.
+    assert len(offered) == 1
+    assert [echo.get(timeout=5) for echo in echoes] == [0, 1, 2]
+
+
 @pytest.mark.parametrize(
     ("count", "left"),
     [(0, [b"ab", b"cde"]), (1, [b"b", b"cde"]), (2, [b"cde"]), (4, [b"e"]), (5, None)],
