@@ -16,6 +16,7 @@ from typing import TYPE_CHECKING, Any
 from weakref import WeakKeyDictionary
 
 from gevent import Greenlet, GreenletExit, get_hub
+from greenlet import greenlet
 
 Job = Callable[[Any], object]
 
@@ -26,11 +27,20 @@ else:
 
 #: Jobs that a worker runs in a row before the loop gets a turn: other connections
 #: are read and answers are sent meanwhile.
-_IN_A_ROW = 64
+_IN_A_ROW = range(64)
 #: Seconds of jobs in one turn of the loop.
 _TURN = 0.005
 #: Parked workers that are kept; beyond it they end. One is some 8 KiB.
 _MAX_IDLE = 256
+
+
+def switch_to(hub: Any) -> Callable[[], Any]:
+    """Return what does as `hub.switch`, in greenlets that have no ``switch_out``.
+
+    That looks for one each time; only gevent's own consoles have it.
+    """
+    switch: Callable[[], Any] = greenlet.switch.__get__(hub)
+    return switch
 
 
 class Worker(_Greenlet):
@@ -55,7 +65,7 @@ class Worker(_Greenlet):
         # with. A job that raises GreenletExit was killed: the worker ends with it.
         while pool.park(self):
             references = sys.getrefcount(self)
-            for _ in range(_IN_A_ROW):
+            for _ in _IN_A_ROW:
                 job, argument = pool.jobs.popleft()
                 job(argument)
                 # A parked worker must not keep alive what its last job had.
@@ -103,6 +113,7 @@ class WorkerPool:
         self._scheduled = False
         self._loop: Any = self.hub.loop
         self._run_pump = self._pump
+        self._wait = switch_to(self.hub)
         #: The turn of the loop in which one of its connections has sent a message: the
         #: first of a turn does not wait for others. Its writers note it.
         self.turn = -1
@@ -128,7 +139,13 @@ class WorkerPool:
         if len(self._idle) >= _MAX_IDLE:
             return False
         self._idle.append(worker)
-        return bool(self.hub.switch())
+        try:
+            return bool(self._wait())
+        except BaseException:
+            # Killed: it is not to be woken any more.
+            if worker in self._idle:
+                self._idle.remove(worker)
+            raise
 
     def _schedule(self) -> None:
         self._scheduled = True
@@ -141,8 +158,6 @@ class WorkerPool:
         try:
             while self.jobs:
                 worker = self._idle.pop() if self._idle else self._made()
-                if worker.dead:
-                    continue
                 if worker.claimed():
                     worker.switch(False)
                     continue

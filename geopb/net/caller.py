@@ -17,6 +17,7 @@ from geopb.broker.pending import PromiseMet, holds_pending
 from geopb.broker.references import RemoteReference
 from geopb.broker.releases import release_dropped
 from geopb.errors import DeadlineExceeded, DeadReferenceError, Draining
+from geopb.finalizers import get_ident
 from geopb.flavors.referenceable import method_name
 from geopb.jelly.census import LIGHT_BYTES, is_small
 from geopb.net.early import call_after, call_named, call_with_promises
@@ -41,7 +42,8 @@ class Caller:
 
     # fmt: off
     __slots__ = (
-        "_broker", "_connection", "_dropped", "_gate", "_open", "call_early", "hub"
+        "_broker", "_connection", "_dropped", "_gate", "_open", "_thread", "call_early",
+        "hub"
     )
     # fmt: on
 
@@ -51,6 +53,7 @@ class Caller:
         self._broker = broker
         self._dropped = broker.imports.dropped
         self.hub = get_hub()
+        self._thread = get_ident()
         #: Sends a call that names answers: see `Asking`.
         self.call_early = broker.call_early
         #: Whether calls may be sent without a further look.
@@ -80,7 +83,7 @@ class Caller:
             and timeout is None
             and until.get() is None
             and not self._gate.crowded()
-            and get_hub() is self.hub
+            and get_ident() == self._thread
         ):
             if self._dropped:
                 # In the same send: to send them alone is as dear as a call.

@@ -87,6 +87,9 @@ class Gate:
 
     def crowded(self) -> bool:
         """Whether a call that comes now has to wait."""
+        if not (self._questions or self._outbox.unsent or self.waited_for):
+            # Most often, of calls that are made one by one.
+            return False
         if (
             self._outbox.unsent > self._high
             or len(self._questions) + self._reserved >= self._room

@@ -20,6 +20,7 @@ from geopb.broker.broker import Broker
 from geopb.broker.state import State
 from geopb.net.gate import Gate
 from geopb.net.share import Share
+from geopb.workers import switch_to
 
 _OPENING, _PARTED = State.OPENING, State.PARTED
 #: Bytes read at once: larger buffers are mapped anew each time.
@@ -97,11 +98,12 @@ class Reader:
     def _run(self, readable: Any, reader: Any) -> None:
         broker, gate, share = self._broker, self._gate, self._share
         recv = self._line.recv
-        wait: Any = get_hub().switch
+        wait = switch_to(get_hub())
         frames = broker.frames
         has_buffer = self._line.recv_into is not None
         data: bytes | memoryview
         size = _MOST_BYTES
+        opening = True
         while True:
             wait()
             try:
@@ -113,9 +115,9 @@ class Reader:
                 continue
             if not data:
                 return
-            begun, opening = perf_counter(), broker.state is _OPENING
+            begun = perf_counter()
             broker.receive(data)
-            if len(data) == _CHUNK_BYTES and has_buffer:
+            if frames.chunk_left and has_buffer and len(data) == _CHUNK_BYTES:
                 self._read_on()
             # The wait for more must not keep these alive.
             del data
@@ -123,9 +125,13 @@ class Reader:
                 gate.let_in()
             if broker.state is _PARTED:
                 return
-            # A hello alone makes no active peer: many may come at once.
-            pause = 0.0 if opening else share.read(begun)
-            took = perf_counter() - begun
+            ended, pause = perf_counter(), 0.0
+            if opening:
+                # A hello alone makes no active peer: many may come at once.
+                opening = broker.state is _OPENING
+            else:
+                pause = share.read(begun, ended)
+            took = ended - begun
             if took > _TURN:
                 # What many small messages cost depends on what they are: less next
                 # time. One that is large is joined at its end, whatever the pieces.

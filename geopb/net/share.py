@@ -72,9 +72,14 @@ class Share:
         self._debt = paid + seconds * (1 - _SHARE)
         self._since = now
 
-    def read(self, begun: float) -> float:
-        """Count a turn of reading; return the seconds to wait before the next one."""
-        load, now = self._load, perf_counter()
+    def read(self, begun: float, now: float) -> float:
+        """Count a turn of reading; return the seconds to wait before the next one.
+
+        Args:
+            begun: When it began.
+            now: When it has ended.
+        """
+        load = self._load
         if load.latest is not self:
             load.latest, load.before = self, load.when
         load.when = now

@@ -14,6 +14,8 @@ import gevent
 from gevent import get_hub, getcurrent
 from gevent.exceptions import InvalidSwitchError
 
+from geopb.finalizers import get_ident
+
 #: What is being handled in this context: it must not wait for itself.
 handling: ContextVar[Waitable | None] = ContextVar("handling", default=None)
 
@@ -69,7 +71,7 @@ class Waitable:
 
     def _wait(self, timeout: float | None) -> bool:
         """Block until ready; False when `timeout` seconds passed before."""
-        if get_hub() is not self._hub:
+        if get_ident() != self._hub.thread_ident:
             self._check_thread()
         handled = handling.get()
         if handled is None:

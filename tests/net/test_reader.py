@@ -163,7 +163,7 @@ def test_who_used_too_much_beside_others_is_read_later_and_in_full(
     monkeypatch.setattr(reader_module, "perf_counter", broker.clock)
     monkeypatch.setattr(share_module, "perf_counter", broker.clock)
     with reading(broker, load) as peer:
-        other.read(broker.now)
+        other.read(broker.now, broker.now)
         peer.sendall(b"x" * 20)
         eventually(lambda: broker.sizes)
         peer.sendall(b"y" * 20)

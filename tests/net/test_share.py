@@ -26,7 +26,7 @@ def read(share: Share, clock: Clock, seconds: float) -> float:
     """Let a turn of reading take so long; return what it has to wait."""
     begun = clock.now
     clock.now += seconds
-    return share.read(begun)
+    return share.read(begun, clock.now)
 
 
 def test_who_is_alone_may_use_all(clock: Clock) -> None:
