@@ -7,14 +7,17 @@ else by its first bytes. Never decodes a body. Called by the broker.
 from __future__ import annotations
 
 from struct import Struct
-from typing import cast
+from typing import Any
 
 from geopb.errors import Error, ProtocolError, over_limit
 from geopb.limits import MINIMUM_MESSAGE_BYTES
 from geopb.wire.chunks import CHUNK_HEAD_BYTES, CHUNK_START, chunk_head
 
 _LENGTH = Struct(">I")
+_unpack = _LENGTH.unpack_from
 HEAD_BYTES = 4
+#: Where the kind of a message stands, and that of a chunk.
+_KIND, _CHUNK = HEAD_BYTES + 1, CHUNK_START[1]
 #: How every stream begins, behind the first length: a CBOR array of 3 to 23 items,
 #: the kind 0 (hello), the text "geopb".
 _HELLO_ARRAYS = frozenset(range(0x83, 0x98))
@@ -78,6 +81,7 @@ class FrameReader:
     """
 
     __slots__ = (
+        "_between",
         "_bulk",
         "_have",
         "_hello_seen",
@@ -102,6 +106,8 @@ class FrameReader:
         self._pieces: list[bytes | bytearray] = []
         self._have = 0
         self._need = 0
+        # Whether what is fed next begins a frame, and not the first one.
+        self._between = False
         # The chunk that is not whole yet: its bulk's id.
         self._bulk = 0
         #: Its bytes to come; 0 for none. They begin what is fed next.
@@ -123,21 +129,22 @@ class FrameReader:
         more may be fed. It may be a view only while there is `chunk_left`; the parts
         of chunks are views of it then, and nothing else is.
         """
+        if self._between and (length := len(data) - HEAD_BYTES) > 1:
+            # Most often: one whole frame, and no chunk.
+            (told,) = _unpack(data)
+            if told == length <= self._max and data[_KIND] != _CHUNK:
+                return [data[HEAD_BYTES:]]  # type: ignore[list-item]
+        bodies = self._feed(data)
+        self._between = self._hello_seen and not self.in_the_middle
+        return bodies
+
+    def _feed(self, data: Any) -> list[bytes | ChunkPart]:
         if self.chunk_left:
             bodies: list[bytes | ChunkPart] = []
             position = self._rest_of_chunk(data, 0, bodies)
             if position < len(data):
                 bodies += self._cut(bytes(data[position:]))
             return bodies
-        data = cast(bytes, data)
-        length = len(data) - HEAD_BYTES
-        if length > 0 and self._have == 0 and self._hello_seen:
-            # Most often: one whole frame, and no chunk.
-            (told,) = _LENGTH.unpack_from(data)
-            if told == length <= self._max and not data.startswith(
-                CHUNK_START, HEAD_BYTES
-            ):
-                return [data[HEAD_BYTES:]]
         if not self._hello_seen:
             self._check_start(data)
             if self.refusal is not None:
@@ -172,10 +179,10 @@ class FrameReader:
             if not 0 < length <= self._max:
                 self.refusal = self._refused(length)
                 return bodies
-            start, stop = position + HEAD_BYTES, position + HEAD_BYTES + length
+            start = position + HEAD_BYTES
+            stop = start + length
             is_chunk = data.startswith(CHUNK_START, start)
-            chunk = chunk_head(data, start, stop) if is_chunk else None
-            if chunk is not None:
+            if is_chunk and (chunk := chunk_head(data, start, stop)) is not None:
                 self._bulk, begin = chunk
                 self.chunk_left = stop - begin
                 position = self._rest_of_chunk(data, begin, bodies)

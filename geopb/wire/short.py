@@ -26,14 +26,15 @@ _two, _four = Struct(">BH").pack, Struct(">BI").pack
 _eight, _double = Struct(">BQ").pack, Struct(">Bd").pack
 
 
-def _heads(major: int) -> list[bytes]:
-    """Return the heads with the arguments 0 to 255."""
-    return [bytes((major | n,) if n < 24 else (major | 24, n)) for n in range(256)]
+def _heads(major: int, most: int) -> list[bytes]:
+    """Return the heads with the arguments 0 to `most`."""
+    few = [bytes((major | n,) if n < 24 else (major | 24, n)) for n in range(256)]
+    return [*few, *(_two(major | 25, n) for n in range(256, _SHORT + 1))][: most + 1]
 
 
-_INTEGERS, _NEGATIVES = _heads(0), _heads(0x20)
-_BYTES_HEADS, _TEXT_HEADS = _heads(_BYTES), _heads(_TEXT)
-_ARRAYS = _heads(0x80)[: _FEW + 1]
+_INTEGERS, _NEGATIVES = _heads(0, 255), _heads(0x20, 255)
+_BYTES_HEADS, _TEXT_HEADS = _heads(_BYTES, _SHORT), _heads(_TEXT, _SHORT)
+_ARRAYS = _heads(0x80, _FEW)
 _NULL = b"\xf6"
 _CONSTANTS = {False: b"\xf4", True: b"\xf5", None: _NULL}
 #: What every peer takes is at least of 64 bits, with its sign.
@@ -85,13 +86,10 @@ def _add_scalars(parts: list[bytes], values: Collection[object]) -> bool:
         if kind is str:
             try:
                 data = value.encode()  # type: ignore[attr-defined]
-            except UnicodeEncodeError:
+                parts.append(_TEXT_HEADS[len(data)] + data)
+            except (UnicodeEncodeError, IndexError):
+                # No text that UTF-8 carries, or a long one.
                 return False
-            size = len(data)
-            if size > _SHORT:
-                return False
-            head = _TEXT_HEADS[size] if size < 256 else _two(_TEXT | 25, size)
-            parts.append(head + data)
         elif kind is int:
             if not -_INT64 <= value < _INT64:  # type: ignore[operator]
                 return False
@@ -102,7 +100,7 @@ def _add_scalars(parts: list[bytes], values: Collection[object]) -> bool:
             size = len(value)  # type: ignore[arg-type]
             if size > _SHORT:
                 return False
-            parts.append(_BYTES_HEADS[size] if size < 256 else _two(_BYTES | 25, size))
+            parts.append(_BYTES_HEADS[size])
             parts.append(value)  # type: ignore[arg-type]
         elif kind is float and -_INFINITY < value < _INFINITY:  # type: ignore[operator]
             parts.append(_double(0xFB, value))
@@ -112,16 +110,20 @@ def _add_scalars(parts: list[bytes], values: Collection[object]) -> bool:
 
 
 def _integer(value: int) -> bytes:
-    if 0 <= value < 256:
+    if value < 0:
+        value = -1 - value
+        if value < 256:
+            return _NEGATIVES[value]
+        major = 0x20
+    elif value < 256:
         return _INTEGERS[value]
-    major, argument = (0, value) if value >= 0 else (0x20, -1 - value)
-    if argument < 256:
-        return _NEGATIVES[argument]
-    if argument < 0x10000:
-        return _two(major | 25, argument)
-    if argument < 0x100000000:
-        return _four(major | 26, argument)
-    return _eight(major | 27, argument)
+    else:
+        major = 0
+    if value < 0x10000:
+        return _two(major | 25, value)
+    if value < 0x100000000:
+        return _four(major | 26, value)
+    return _eight(major | 27, value)
 
 
 def _name(name: str) -> bytes:
@@ -131,7 +133,5 @@ def _name(name: str) -> bytes:
     if len(_names) >= _MOST_NAMES:
         _names.clear()
     data = name.encode()
-    size = len(data)
-    head = _TEXT_HEADS[size] if size < 256 else _two(_TEXT | 25, size)
-    _names[name] = head + data
+    _names[name] = _TEXT_HEADS[len(data)] + data
     return _names[name]

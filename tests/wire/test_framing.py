@@ -2,13 +2,16 @@ from __future__ import annotations
 
 import pickle
 import tracemalloc
-from itertools import pairwise
+from itertools import accumulate, pairwise
 from time import thread_time
 from typing import Any
 
 import pytest
+from hypothesis import given
+from hypothesis import strategies as st
 
 from geopb.errors import Error, LimitExceeded, ProtocolError
+from geopb.wire.chunks import CHUNK_START, make_chunk_head
 from geopb.wire.framing import (
     HEAD_BYTES,
     HELLO_PREFIX_BYTES,
@@ -69,6 +72,40 @@ def test_a_stream_is_cut_alike_byte_by_byte() -> None:
     stream = b"".join(map(frame, bodies))
 
     assert fed(bytes([byte]) for byte in stream) == (bodies, None)
+
+
+#: Bodies of all kinds: also what begins as a chunk, is one, or is a single byte.
+BODIES = st.one_of(
+    st.binary(min_size=1, max_size=40),
+    st.binary(max_size=40).map(lambda rest: CHUNK_START + rest),
+    st.binary(min_size=1, max_size=40).map(
+        lambda data: make_chunk_head(7, len(data)) + data
+    ),
+)
+
+
+@given(st.lists(BODIES, max_size=6), st.lists(st.integers(0, 200)), st.integers(20, 50))
+def test_a_whole_frame_is_cut_as_any_other(
+    bodies: list[bytes], cuts: list[int], limit: int
+) -> None:
+    stream = b"".join(map(frame, bodies))
+    ends = list(accumulate(len(body) + HEAD_BYTES for body in bodies))
+    # At the ends of frames, and at some other places.
+    places = sorted({0, *ends, *(cut for cut in cuts if cut < len(stream))})
+    quick, plain = reader(), reader()
+    quick.bound(limit)
+    plain.bound(limit)
+
+    for start, stop in pairwise(places):
+        piece = stream[start:stop]
+        assert quick.feed(piece) == plain._feed(piece)
+        assert (quick.chunk_left, quick.in_the_middle, str(quick.refusal)) == (
+            plain.chunk_left,
+            plain.in_the_middle,
+            str(plain.refusal),
+        )
+        if plain.refusal is not None:
+            return
 
 
 def test_many_frames_of_one_segment_are_all_cut() -> None:

@@ -71,6 +71,13 @@ def test_integers_at_the_edges_of_their_heads(power: int) -> None:
             assert answer_body(value, number) == encode([2, value, [number]])
 
 
+@pytest.mark.parametrize("size", [0, 23, 24, 255, 256, 257, 400])
+def test_texts_and_bytes_at_the_edges_of_their_heads(size: int) -> None:
+    for value in ("x" * size, b"x" * size):
+        assert answer_body(1, value) == encode([2, 1, [value]])
+    assert call_body(1, 2, "x" * size, ()) == encode([1, 1, 2, "x" * size, []])
+
+
 class Text(str):
     """No plain text."""
 
