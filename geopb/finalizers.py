@@ -36,7 +36,7 @@ class FinalizerQueue:
         self._loop = get_hub().loop
         self._run = run
         self._items: deque[tuple[Action, Any]] = deque()
-        self._quick: deque[Callable[[], object]] = deque()
+        self._quick: deque[tuple[Action, Any]] = deque()
         self._called = False
         self._thread = get_ident()
 
@@ -49,9 +49,9 @@ class FinalizerQueue:
         self._items.append((action, item))
         self._call_soon()
 
-    def put_quick(self, action: Callable[[], object]) -> None:
-        """Have ``action()`` called soon in the hub: it never blocks. Likewise safe."""
-        self._quick.append(action)
+    def put_quick(self, action: Action, item: object) -> None:
+        """Have ``action(item)`` called soon in the hub; it never blocks. As safe."""
+        self._quick.append((action, item))
         self._call_soon()
 
     def _call_soon(self) -> None:
@@ -76,7 +76,8 @@ class FinalizerQueue:
     def _call_quick(self) -> None:
         try:
             while self._quick:
-                self._quick.popleft()()
+                action, item = self._quick.popleft()
+                action(item)
         finally:
             if self._quick:
                 # One has raised, which the hub tells: the next ones have their turn.

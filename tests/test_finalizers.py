@@ -246,7 +246,7 @@ def test_what_a_thread_has_left_is_called_at_exit() -> None:
 def test_a_quick_action_is_called_in_the_hub_and_soon(queue: FinalizerQueue) -> None:
     where: list[Any] = []
 
-    queue.put_quick(lambda: where.append(getcurrent()))
+    queue.put_quick(lambda _: where.append(getcurrent()), None)
 
     assert where == []
     eventually(lambda: where)
@@ -259,11 +259,11 @@ def test_a_quick_action_of_another_thread_wakes_the_loop(
     where: list[Any] = []
     done = Event()
 
-    def act() -> None:
+    def act(_: object) -> None:
         where.append(getcurrent())
         done.set()
 
-    in_thread(lambda: queue.put_quick(act))
+    in_thread(lambda: queue.put_quick(act, None))
 
     assert done.wait(5)
     assert where == [get_hub()]

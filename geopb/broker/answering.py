@@ -7,15 +7,15 @@ becomes the failure that the peer is told. Called by the broker (refusals) and t
 from __future__ import annotations
 
 from dataclasses import replace
+from typing import Any
 
 from geopb.broker.calls import IncomingCall
+from geopb.broker.objects import Objects
 from geopb.broker.pipeline import KEPT, KEPT_BYTES, Pipeline
 from geopb.broker.post import Post
 from geopb.errors import Error, over_limit
 from geopb.failure import report_of
 from geopb.failure.fresh import told_attributes
-from geopb.flavors.referenceable import Referenceable
-from geopb.flavors.viewable import Viewable
 from geopb.jelly.census import SCALAR_TYPES
 from geopb.jelly.finish import abandon
 from geopb.jelly.passing import Packing
@@ -32,12 +32,18 @@ _UNREAD_REFUSALS = 2
 class Answering:
     """The answers of this side."""
 
-    __slots__ = ("_limits", "_pipeline", "_post", "_registry")
+    __slots__ = ("_limits", "_objects", "_pipeline", "_post", "_registry")
 
     def __init__(
-        self, post: Post, pipeline: Pipeline, limits: Limits, registry: ClassRegistry
+        self,
+        post: Post,
+        objects: Objects,
+        pipeline: Pipeline,
+        limits: Limits,
+        registry: ClassRegistry,
     ) -> None:
         self._post = post
+        self._objects = objects
         self._pipeline = pipeline
         self._registry = registry
         self._limits = limits
@@ -61,38 +67,34 @@ class Answering:
                 pipeline.kept[question % KEPT] = body
                 return
         else:
-            packing = Packing(call.target.serializing_perspective)
+            perspective = call.target.serializing_perspective
             try:
-                if self._is_reference(value):
-                    number = self._answer_reference(question, value, packing)
-                else:
-                    body = self._answer_packed(question, value, packing)
+                number = self._answer_reference(question, value, perspective)
+                if number is None:
+                    body = self._answer_packed(question, value, perspective)
             except Error as error:
                 self.fail(call, error)
                 return
         self._pipeline.answered(question, number, body)
 
-    def _answer_reference(self, question: int, value: object, packing: Packing) -> int:
-        """Answer with an object of this side; return its id."""
-        # It is counted last, if at all: nothing is left to undo if that fails.
-        self._post.passer.passed(value, packing)
-        (number,) = packing.exported
-        self._post.send_body(reference_body(question, number))
+    def _answer_reference(
+        self, question: int, value: object, perspective: Any
+    ) -> int | None:
+        """Answer with an object of this side; return its id, None if it is none."""
+        if self._registry.find_record(type(value)) is not None:
+            return None
+        number = self._objects.export(value, perspective)
+        if number is not None:
+            self._post.send_body(reference_body(question, number))
         return number
 
-    def _answer_packed(self, question: int, value: object, packing: Packing) -> bytes:
+    def _answer_packed(self, question: int, value: object, perspective: Any) -> bytes:
         """Answer with any other value; return the message if it is to be kept."""
+        packing = Packing(perspective)
         head: list[object] = [messages.ANSWER, question]
         packed = self._post.pack(head, (value,), packing=packing)
         self._post.send_packed(packed, packing)
         return b"" if packed.bulk or packing.begun else packed.body
-
-    def _is_reference(self, value: object) -> bool:
-        """Whether a value crosses as a reference to an object of this side."""
-        return (
-            isinstance(value, (Referenceable, Viewable))
-            and self._registry.find_record(type(value)) is None
-        )
 
     def fail(
         self, call: IncomingCall, error: BaseException, traceback: str | None = None

@@ -115,7 +115,7 @@ class Broker:
             readers,
             self.intake,
         )
-        self._answering = Answering(self.post, self.pipeline, limits, registry)
+        self._answering = Answering(self.post, objects, self.pipeline, limits, registry)
         #: Answer calls: see `Answering`.
         self.answer = self._answering.answer
         self.intake.pin = pin

@@ -144,15 +144,17 @@ class Imports:
         count, entry.count = entry.count, 0
         return count
 
-    def take_dropped(self) -> list[tuple[int, int]]:
-        """Forget what was dropped; return ids, with the counts to release."""
-        counts = []
+    def take_dropped(self) -> list[int]:
+        """Forget what was dropped; return ids, each with the count to release."""
+        numbers: list[int] = []
         while self.dropped:
             # At once: others append behind these.
             some = self.dropped[:]
             del self.dropped[: len(some)]
-            counts += [(entry.number, self.forget(entry)) for entry in some]
-        return [each for each in counts if each[1]]
+            for entry in some:
+                if count := self.forget(entry):
+                    numbers += (entry.number, count)
+        return numbers
 
     def clear(self, lost: Exception) -> None:
         """Forget all: the connection has ended, nothing is owed any more."""

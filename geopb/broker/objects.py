@@ -100,22 +100,37 @@ class Objects:
                 return None
             self._check_line(entry.line)
             return CBORTag(tags.YOURS, entry.number)
+        number = self.export(value, packing.perspective)
+        if number is not None:
+            packing.exported.append(number)
+            return CBORTag(tags.MINE, number)
+        stream = as_stream(value)
+        return None if stream is None else self._streamed(stream, packing)
+
+    def export(self, value: object, perspective: Any) -> int | None:
+        """Count one more reference to an object of this side; return its id.
+
+        None if it is no object that is called from the other side.
+
+        Args:
+            value: Any.
+            perspective: For whom it is; None takes the running call's.
+
+        Raises:
+            LimitExceeded: The table is full. Nothing was counted.
+        """
         if isinstance(value, Referenceable):
-            number = self._exports.export(value, self._max_exports)
-        elif isinstance(value, Viewable):
-            perspective = self._perspective(packing)
-            number = self._exports.export_view(
-                value,
-                perspective,
-                lambda: ViewPoint(perspective, value),
-                self._max_exports,
-            )
-        elif (stream := as_stream(value)) is not None:
-            return self._streamed(stream, packing)
-        else:
+            return self._exports.export(value, self._max_exports)
+        if not isinstance(value, Viewable):
             return None
-        packing.exported.append(number)
-        return CBORTag(tags.MINE, number)
+        if perspective is None:
+            perspective = serving_perspective.get()
+        return self._exports.export_view(
+            value,
+            perspective,
+            lambda: ViewPoint(perspective, value),
+            self._max_exports,
+        )
 
     def copied(self, value: object, packing: Packing) -> State | CBORTag | None:
         """Return how an object crosses by value, None if it does not."""
@@ -200,7 +215,7 @@ class Objects:
 
     def found_theirs(self, number: int) -> object:
         """Return the reference to an object of the peer's."""
-        if not messages.is_id(number):
+        if not number:
             raise DecodeRefused(f"reference {number} is no id")
         return self._imports.find(number)
 

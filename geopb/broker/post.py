@@ -29,8 +29,9 @@ from geopb.wire.short import release_body
 _MANY_BYTES = 4096
 #: Arguments of an exception that are tried one by one, where they cannot all cross.
 _MOST_ARGUMENTS = 100
-#: Ids in one release message: some 12 KiB at the most, below every peer's limit.
-_RELEASES_EACH = 700
+#: Ids and counts in one release message: some 12 KiB at the most, below every peer's
+#: limit.
+_RELEASES_EACH = 1400
 
 
 class Sender(Protocol):
@@ -95,7 +96,7 @@ class Post:
         self.peer_limits = peer_limits
         self.opened_by_peer = True
         self.outbox.open(peer_limits.max_message_size, peer_limits.max_structure_size)
-        self._wake()
+        self.wake()
 
     def send(self, message: list[Any]) -> None:
         """Send a small message of plain values."""
@@ -156,7 +157,7 @@ class Post:
             packed.queued = lambda: _queued(packing)
         if packed.bulk:
             self.outbox.add_packed(packed)
-            self._wake()
+            self.wake()
         else:
             self.send_body(packed.body)
             if packed.queued is not None:
@@ -219,18 +220,17 @@ class Post:
     def give_back(self, numbers: list[int]) -> None:
         """Release references that came with a message which is not used."""
         counts = Counter(filter(messages.is_id, numbers))
-        self.release(list(counts.items()), wake=True)
+        self.release(list(chain.from_iterable(counts.items())))
+        self.wake()
 
-    def release(self, counts: list[tuple[int, int]], *, wake: bool) -> None:
-        """Release references: ids, each with a count. Not `wake`: with what follows."""
+    def release(self, numbers: list[int]) -> None:
+        """Release references: ``[id, count, ...]``, with what is sent next."""
         if self._finished:
             return
-        for start in range(0, len(counts), _RELEASES_EACH):
-            some = list(chain.from_iterable(counts[start : start + _RELEASES_EACH]))
+        for start in range(0, len(numbers), _RELEASES_EACH):
+            some = numbers[start : start + _RELEASES_EACH]
             body = release_body(some) or encode([messages.RELEASE, *some])
             self.outbox.add(body)
-        if wake:
-            self._wake()
 
     def took(self, count: int, left: int) -> None:
         """Take note of bulk that was taken off the line; tell the peer in time.
@@ -245,7 +245,7 @@ class Post:
         # Also when the goodbye waits to be sent: the peer's last bulk is to come in.
         if not self._finished or self.outbox.ends:
             self.outbox.add(encode([messages.TAKEN, self._untold]))
-            self._wake()
+            self.wake()
         self._untold = 0
 
     def peer_took(self, message: list[Any], unfinished: Unfinished | None) -> None:
@@ -256,14 +256,14 @@ class Post:
         """
         no_values(unfinished)
         self.outbox.peer_took(messages.read_taken(message))
-        self._wake()
+        self.wake()
 
     def finish(self, message: list[Any]) -> None:
         """Send the last message; whatever comes after it is dropped."""
         if not self._finished:
             self._finished = True
             self.outbox.finish(encode(message))
-            self._wake()
+            self.wake()
 
     def close(self) -> None:
         """Forget all: the connection has ended."""
@@ -290,13 +290,14 @@ class Post:
             if outbox.unsent > _MANY_BYTES and outbox.frames_size > _MANY_BYTES:
                 self._sender.hurry()
         elif self.opened_by_peer:
-            # What `_wake` would do: a frame may always leave then.
+            # What `wake` would do: a frame may always leave then.
             outbox.more = True
             self._sender.wake()
         else:
-            self._wake()
+            self.wake()
 
-    def _wake(self) -> None:
+    def wake(self) -> None:
+        """Have what waits leave."""
         outbox = self.outbox
         if not outbox.more and outbox:
             outbox.more = True

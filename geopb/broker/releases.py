@@ -17,14 +17,22 @@ if TYPE_CHECKING:
     from geopb.broker.broker import Broker
 
 
+#: A global is found faster than an Enum's members.
+_LIVE = (State.OPENING, State.OPEN)
+
+
 def release_dropped(broker: Broker, *, wake: bool = True) -> None:
     """Give the peer's objects back that dropped references stood for.
 
     Not `wake`: with the next message, or the next time that this is called.
     """
-    counts = broker.imports.take_dropped()
-    if broker.state in (State.OPENING, State.OPEN):
-        broker.post.release(counts, wake=wake)
+    post, imports = broker.post, broker.imports
+    if imports.dropped:
+        numbers = imports.take_dropped()
+        if broker.state in _LIVE:
+            post.release(numbers)
+    if wake and post.outbox.unsent:
+        post.wake()
 
 
 def take_release(

@@ -7,7 +7,6 @@ alone; it keeps nothing itself.
 from __future__ import annotations
 
 from collections.abc import Callable
-from functools import partial
 from time import monotonic
 from typing import TYPE_CHECKING, Any, cast
 
@@ -164,7 +163,7 @@ class Faces:
         if self.lost is None:
             # The next call takes it with it, if one comes before that.
             self.broker.imports.dropped.append(entry)
-            self._finalizers.put_quick(partial(release_dropped, self.broker))
+            self._finalizers.put_quick(release_dropped, self.broker)
 
     def watch(self, reference: RemoteReference, callback: DisconnectCallback) -> None:
         """Have ``callback(reference)`` called when the connection has ended."""
