@@ -191,7 +191,7 @@ class Broker:
         if self.state is _CLOSED:
             return
         intake = self.intake
-        for body in intake.cut(data):
+        for body in intake.frames.feed(data):
             if type(body) is bytes:
                 message = intake.read(body)
                 if message is not None:

@@ -59,7 +59,6 @@ class Intake:
         "_inbox",
         "_most_bulk",
         "_readers",
-        "cut",
         "frames",
         "pin",
         "size",
@@ -84,8 +83,6 @@ class Intake:
         #: Keeps what a waiting message needs; returns the id of what was pinned.
         self.pin: Callable[[Exports, list[Any]], int | None] = _nothing
         self._exports = exports
-        #: Cuts what arrives into bodies and parts of chunks.
-        self.cut = self.frames.feed
         self._readers = readers
         #: What the message weighs that was read, or completed, last: as so many bytes
         #: of structure.

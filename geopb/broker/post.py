@@ -280,9 +280,11 @@ class Post:
             if outbox.unsent and not (outbox.more or outbox.sending):
                 # Releases: they wait for what is sent next.
                 framed = outbox.take() + framed
-            if not outbox.unsent and self._sender.offer(framed):
-                # Most messages: they do not enter the queue.
-                return
+            if not outbox.unsent:
+                offer = self._sender.offer
+                if offer(framed):
+                    # Most messages: they do not enter the queue.
+                    return
         if outbox.sending:
             outbox.beside_bulk()
         outbox.add_framed(framed)

@@ -163,7 +163,8 @@ class RemoteReference:
         Spec: seed, "Basic Example"; ``docs/protocol.md``, "Calls".
         """
         name = method if type(method) is str else method_name(method)
-        return self._line.call(self._entry.number, name, args, kwargs)
+        call = self._line.call
+        return call(self._entry.number, name, args, kwargs)
 
     def callRemoteOnly(self, method: Any, /, *args: Any, **kwargs: Any) -> None:
         """Ask the remote object to run a method, and want no answer.

@@ -52,7 +52,8 @@ def take_call(
         call, number, after
     ):
         return
-    broker.host.start(call)
+    start = broker.host.start
+    start(call)
 
 
 def _names(call: IncomingCall, number: int, after: int | None) -> bool:

@@ -37,6 +37,10 @@ if TYPE_CHECKING:
     from geopb.net.connection import Connection
 
 
+#: Returns when the calls made here have to be done, None for never.
+_deadline = until.get
+
+
 class Caller:
     """Sends the calls of one connection."""
 
@@ -81,7 +85,7 @@ class Caller:
         if (
             self._open
             and timeout is None
-            and until.get() is None
+            and _deadline() is None
             and not self._gate.crowded()
             and get_ident() == self._thread
         ):
@@ -89,10 +93,9 @@ class Caller:
                 # In the same send: to send them alone is as dear as a call.
                 release_dropped(self._broker, wake=False)
             promise: Answer[Any] = Answer(self.hub)
+            call = self._broker.call
             try:
-                promise.question = self._broker.call(
-                    target, name, args, kwargs, promise
-                )
+                promise.question = call(target, name, args, kwargs, promise)
             except PromiseMet:
                 return call_with_promises(self, target, name, args, kwargs, None)
             promise.caller = self

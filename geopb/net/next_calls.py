@@ -98,11 +98,12 @@ class NextCalls:
             self._pool.submit(self._begin, self._next())
         else:
             self._queued -= 1
+        serve = self._serve
         if not self._share.contended:
-            self._serve(call)
+            serve(call)
             return
         begun = perf_counter()
-        self._serve(call)
+        serve(call)
         # One that has blocked has not used the loop all the time.
         if self._pool.running is getcurrent():
             self._share.used(perf_counter() - begun)

@@ -255,8 +255,9 @@ class Service:
         worker.serving = worker.call = None
         if type(result) in SCALAR_TYPES and self._outbox.unsent <= self._high:
             # Most results: no users' code runs, and nothing waits.
+            answer = self._broker.answer
             try:
-                self._broker.answer(call, result)
+                answer(call, result)
             except BaseException as error:
                 self.answer_failure(call, error)
                 pass_on(error)

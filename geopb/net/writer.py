@@ -128,8 +128,9 @@ class Writer:
         if pool.turn == turn or self._busy or self._closed:
             return False
         pool.turn = turn
+        send = self._send
         try:
-            count = self._send(framed)
+            count = send(framed)
         except BlockingIOError:
             count = 0
         except OSError as error:

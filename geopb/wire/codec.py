@@ -87,7 +87,7 @@ class Decoder:
         inert: Decode what is not in `readers` to None instead of refusing it.
     """
 
-    __slots__ = ("_decode", "_file", "_max_depth", "_readers")
+    __slots__ = ("_decode", "_fill", "_max_depth", "_readers", "_told")
 
     def __init__(
         self, readers: dict[int, TagReader], max_depth: int, *, inert: bool = False
@@ -103,9 +103,13 @@ class Decoder:
         safe, as readers never switch greenlets; but one that has refused a body keeps
         what it had read ahead, and is replaced.
         """
-        self._file = BytesIO()
+        file = BytesIO()
+        # Made anew around each body, which is not copied: a tenth of the cost of seek,
+        # truncate, write and seek.
+        self._fill: Any = file.__init__  # type: ignore[misc]
+        self._told = file.tell
         self._decode = CBORDecoder(
-            self._file,
+            file,
             semantic_decoders=self._readers,
             max_depth=self._max_depth,
             allow_indefinite=False,
@@ -122,30 +126,28 @@ class Decoder:
         """
         if len(body) >= _LARGE_BODY:
             return self._decode_large(body)
-        file = self._file
-        # Made anew around the body, which is not copied: a tenth of the cost of
-        # seek, truncate, write and seek.
-        file.__init__(body)  # type: ignore[misc]
+        fill, decode, told = self._fill, self._decode, self._told
+        fill(body)
         try:
-            value = self._decode()
+            value = decode()
         except BaseException as error:
             self._renew()
             raise _refusal(error) from None
-        if file.tell() != len(body):
-            raise self._surplus(len(body) - file.tell())
+        if told() != len(body):
+            raise self._surplus(len(body) - told())
         return value
 
     def _decode_large(self, body: bytes) -> Any:
-        file = self._file
-        file.__init__(body)  # type: ignore[misc]
+        fill = self._fill
+        fill(body)
         try:
             value = uncollected(self._decode)
         except BaseException as error:
             self._renew()
             raise _refusal(error) from None
-        read = file.tell()
+        read = self._told()
         # Do not keep a large body until the next one.
-        file.__init__()  # type: ignore[misc]
+        fill()
         if read != len(body):
             raise self._surplus(len(body) - read)
         return value
