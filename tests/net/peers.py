@@ -43,6 +43,8 @@ class Peer:
         self._sock.setsockopt(socket.SOL_SOCKET, socket.SO_RCVBUF, KERNEL_BYTES)
         self._sock.settimeout(SOON)
         self._sock.connect((address.host, address.port))
+        # Each message leaves when it is sent: none waits for the last one's receipt.
+        self._sock.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
         self._messages = self._read()
         self.answers: dict[int, list[Any]] = {}
         self.others: list[list[Any]] = []

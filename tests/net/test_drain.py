@@ -334,6 +334,7 @@ def drained_peer(serve: Serve) -> Any:
         yield root, peer
         root.go.set()
         assert peer.read_answer(2) == [messages.ANSWER, 2, [2]]
+        peer.close()
         stopped.get(timeout=5)
 
 
@@ -368,6 +369,7 @@ def test_a_peer_that_does_not_say_that_it_knows_is_refused_some_time_later(
         assert peer.read_answer(4)[2] == "geopb.Draining"
         root.go.set()
         peer.read_answer(2)
+        peer.close()
         stopped.get(timeout=5)
 
 

@@ -98,6 +98,12 @@ def refusal(client: Any, credentials: Any) -> str:
     return str(caught.value)
 
 
+@pytest.fixture
+def refused_soon(monkeypatch: pytest.MonkeyPatch) -> None:
+    """For tests that are not about how long a refusal takes."""
+    monkeypatch.setattr(throttle, "FIRST_DELAY", 0.001)
+
+
 # -- logging in ------------------------------------------------------------------------
 
 
@@ -148,6 +154,7 @@ def test_the_realm_may_call_the_mind_at_once(pair: Pair) -> None:
     assert call(avatar, "do", "name") == "the mind"
 
 
+@pytest.mark.usefixtures("refused_soon")
 def test_several_logins_over_one_connection_are_independent(pair: Pair) -> None:
     realm = Realm()
     checkers = (users(), pb.AllowAnonymousAccess(), pb.TokenChecker({"t": "robot"}))
@@ -214,6 +221,7 @@ def test_a_root_has_no_logins_and_says_getRootObject(pair: Pair) -> None:
         assert "getRootObject" in refusal(client, credentials)
 
 
+@pytest.mark.usefixtures("refused_soon")
 @pytest.mark.parametrize("kind", ["promise", "result", "greenlet"])
 def test_realms_and_checkers_may_return_promises(pair: Pair, kind: str) -> None:
     def later(value: Any) -> Any:
@@ -405,6 +413,7 @@ def test_nobody_and_a_wrong_password_get_one_answer_in_the_same_time(
     assert abs(min(took["nobody"]) - min(took["alice"])) < 0.05
 
 
+@pytest.mark.usefixtures("refused_soon")
 def test_a_kind_that_nobody_checks_is_refused(pair: Pair) -> None:
     _, client = pair(portal(Realm(), pb.AllowAnonymousAccess()))
 
@@ -412,6 +421,7 @@ def test_a_kind_that_nobody_checks_is_refused(pair: Pair) -> None:
         assert refusal(client, credentials) == REFUSED
 
 
+@pytest.mark.usefixtures("refused_soon")
 def test_a_refused_login_is_one_line_in_the_log_and_shows_no_secret(
     pair: Pair, geopb_log: list[logging.LogRecord]
 ) -> None:
@@ -485,10 +495,8 @@ def test_failures_of_one_client_hold_up_nobody_else(serve: Serve) -> None:
 
 
 @pytest.mark.slow
-def test_a_connection_is_ended_after_ten_failures(
-    serve: Serve, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    monkeypatch.setattr(throttle, "FIRST_DELAY", 0.001)
+@pytest.mark.usefixtures("refused_soon")
+def test_a_connection_is_ended_after_ten_failures(serve: Serve) -> None:
     server = serve(portal(Realm()))
     with pb.connect(server.address) as client:
         for _ in range(throttle.MAX_FAILURES):
@@ -547,6 +555,7 @@ HOSTILE = [
 ] + [(lobby.LOGIN_TOKEN, bad) for bad in (None, b"t", "x" * 9000, ["t"])]
 
 
+@pytest.mark.usefixtures("refused_soon")
 @pytest.mark.parametrize(("name", "bad"), HOSTILE)
 def test_a_login_that_is_none_is_refused(pair: Pair, name: str, bad: Any) -> None:
     _, client = pair(portal(Realm(), users(), pb.TokenChecker({"t": 1})))
@@ -566,6 +575,7 @@ def test_the_lobby_has_no_other_methods(pair: Pair, name: str) -> None:
         ask(client, name)
 
 
+@pytest.mark.usefixtures("refused_soon")
 @pytest.mark.parametrize(
     "change",
     [
@@ -595,6 +605,7 @@ def test_a_changed_proof_is_refused(
     assert realm.made == []
 
 
+@pytest.mark.usefixtures("refused_soon")
 def test_a_proof_counts_once_and_for_its_own_challenge(pair: Pair) -> None:
     from geopb.cred.scram import ClientExchange
 
@@ -763,6 +774,7 @@ def test_a_context_that_does_not_tell_its_certificate_binds_nothing(
     assert [each.split(",")[0] for each in sent] == ["p=tls-server-end-point", "y"]
 
 
+@pytest.mark.usefixtures("refused_soon")
 def test_another_server_in_between_is_found_out(
     serve: Serve, certificates: Certificates
 ) -> None:
@@ -778,6 +790,7 @@ def test_another_server_in_between_is_found_out(
         assert refusal(client, ALICE) == REFUSED
 
 
+@pytest.mark.usefixtures("refused_soon")
 def test_a_certificate_says_who_is_calling(
     serve: Serve, certificates: Certificates
 ) -> None:

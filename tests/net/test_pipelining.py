@@ -13,6 +13,7 @@ from gevent.event import Event
 
 import geopb as pb
 from geopb.broker import exports
+from geopb.net import quiet
 from geopb.testing import Pair, connected_pair, settle
 from tests.net.roots import root_of
 from tests.support import (
@@ -1125,15 +1126,18 @@ def test_stop_waits_for_a_call_that_has_to_be_made_again(root: Root) -> None:
         stopping.get(timeout=5)
 
 
-def test_stop_waits_a_moment_for_a_call_that_is_not_made_again(root: Root) -> None:
+def test_stop_waits_a_moment_for_a_call_that_is_not_made_again(
+    root: Root, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(quiet, "_MADE_AGAIN", 0.1)
     with pb.serve(root, "127.0.0.1:0") as server, pb.connect(server.address) as client:
         remote = root_of(client)
         note = remote.callRemote("slow", Note("n"))
         called = remote.callRemote("echo", note)
-        quiet = server_connection(server).service.quiet
-        eventually(lambda: server_connection(server).service.waiting)
+        service = server_connection(server).service
+        eventually(lambda: service.waiting)
         called.cancel()
-        quiet.put_off()
+        service.quiet.put_off()
 
         stopping = gevent.spawn(server.stop)
         root.go.set()
@@ -1142,8 +1146,11 @@ def test_stop_waits_a_moment_for_a_call_that_is_not_made_again(root: Root) -> No
         assert isinstance(called.exception, pb.Cancelled)
 
 
-def test_stop_is_not_held_up_by_one_that_is_put_off_meanwhile(root: Root) -> None:
+def test_stop_is_not_held_up_by_one_that_is_put_off_meanwhile(
+    root: Root, monkeypatch: pytest.MonkeyPatch
+) -> None:
     """Its caller may not want it any more; nothing tells that."""
+    monkeypatch.setattr(quiet, "_MADE_AGAIN", 0.1)
     with pb.serve(root, "127.0.0.1:0") as server, pb.connect(server.address) as client:
         slow = root_of(client).callRemote("slow", 1)
         eventually(lambda: root.waiting)

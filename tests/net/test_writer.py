@@ -299,7 +299,9 @@ def test_what_is_large_leaves_whole_whatever_the_kernel_takes(pair: Pair) -> Non
     """In pieces, of which each send may leave some, or a part of one."""
     _, client = pair(Doing(len))
     connection = client_connection(client)
-    connection._sock.setsockopt(socket.SOL_SOCKET, socket.SO_SNDBUF, 4096)
+    # Less than a batch of pieces. With a few KiB the kernel waits for receipts that its
+    # other end puts off, and each send leaves no more than it does so.
+    connection._sock.setsockopt(socket.SOL_SOCKET, socket.SO_SNDBUF, 65536)
     remote, sent = root_of(client), bytes(range(251)) * 12_000
 
     echoes = [remote.callRemote("echo", sent[start:]) for start in range(3)]
