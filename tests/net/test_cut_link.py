@@ -2,18 +2,24 @@
 
 Nothing tells either side: no FIN, no RST. Each side is a process in a namespace of its
 own. Where namespaces cannot be made, the tests are skipped and say why.
+
+What is seen on links that are cut takes the seconds that it takes: all of it goes on at
+once, in `story`, and each test looks at its part.
 """
 
 from __future__ import annotations
 
 import os
 import shutil
+import signal
 import subprocess
 import textwrap
-from collections.abc import Callable, Iterator
-from contextlib import ExitStack
+from collections.abc import Iterator
+from contextlib import ExitStack, contextmanager
+from dataclasses import dataclass
 from time import monotonic
 
+import gevent
 import pytest
 
 from tests.examples.programs import Program
@@ -31,9 +37,11 @@ NOWHERE = "02:00:00:00:00:99"
 NOT_ALLOWED = ("not permitted", "Permission denied", "not supported", "Unknown device")
 
 COMMON = """
+    import signal
     import time
     import gevent
     import geopb as pb
+    from gevent.event import Event
 
     class Root(pb.Root):
         def remote_echo(self, value=None):
@@ -84,6 +92,8 @@ CLIENT = (
     client = pb.connect("ADDRESS", keepalive={KEEPALIVE})
     root = client.getRootObject().get(timeout=5)
     callback = Callback()
+    go = Event()
+    gevent.signal_handler(signal.SIGUSR1, go.set)
     root.callRemote("watch", callback).get(timeout=5)
     root.notifyOnDisconnect(tell)
 """
@@ -93,7 +103,7 @@ STAY = """
     gevent.sleep(60)
 """
 
-#: What goes on while the link is cut, on the client's side.
+#: What goes on while a link is cut, on the client's side.
 WHILE = {
     "nothing is sent": STAY,
     "calls wait for answers": """
@@ -111,9 +121,12 @@ WHILE = {
     except pb.DeadReferenceError:
         gevent.sleep(60)
     """,
+    # Not before the link is cut: it takes all of a machine.
     "bulk waits": """
-    print("ready", flush=True)
     data = b"x" * 4_000_000
+    print("ready", flush=True)
+    go.wait()
+    print("begins", flush=True)
     try:
         while True:
             root.callRemote("take", data).addBoth(lambda _: None)
@@ -122,6 +135,25 @@ WHILE = {
         gevent.sleep(60)
     """,
 }
+#: The client's first call after the cut.
+LATE = f"""
+    print("ready", flush=True)
+    go.wait()
+    gevent.sleep({KEEPALIVE * 0.75})
+    root.callRemoteOnly("echo")
+    gevent.sleep(60)
+"""
+#: On a link that is not cut.
+STUCK = f"""
+    burning = root.callRemote("burn", {KEEPALIVE * 1.75})
+    gevent.sleep(0.1)
+    begun = time.monotonic()
+    calls = [root.callRemote("echo", number) for number in range(100)]
+    print(pb.gather(calls).get(timeout=20) == list(range(100)), flush=True)
+    print(time.monotonic() - begun > {KEEPALIVE * 1.5}, flush=True)
+    burning.get()
+    print(root.callRemote("echo", "still connected").get(timeout=5), flush=True)
+"""
 
 
 def ip(*words: str) -> None:
@@ -131,9 +163,9 @@ def ip(*words: str) -> None:
 class Link:
     """Two namespaces, ``client`` and ``server``, and a link between them."""
 
-    def __init__(self) -> None:
-        self.client = f"geopb-c-{os.getpid()}"
-        self.server = f"geopb-s-{os.getpid()}"
+    def __init__(self, name: str) -> None:
+        self.client = f"geopb-c-{name}-{os.getpid()}"
+        self.server = f"geopb-s-{name}-{os.getpid()}"
         self._ends = (
             (self.client, "10.213.7.1", SERVER_AT),
             (self.server, SERVER_AT, "10.213.7.1"),
@@ -166,110 +198,149 @@ class Link:
             )
 
 
-@pytest.fixture
-def link() -> Iterator[Link]:
+@contextmanager
+def links(*names: str) -> Iterator[list[Link]]:
+    """Make links, which are removed at the end."""
     if shutil.which("ip") is None:
         pytest.skip("there is no 'ip' command: what a cut link does is NOT tested")
-    made = Link()
-    try:
-        made.make()
-    except subprocess.CalledProcessError as error:
-        made.remove()
-        if not any(text in error.stderr for text in NOT_ALLOWED):
-            raise
-        pytest.skip(
-            "network namespaces cannot be made, what a cut link does is NOT tested: "
-            + error.stderr.strip()
-        )
-    yield made
-    made.remove()
-
-
-@pytest.fixture
-def start(link: Link) -> Iterator[Callable[[str], tuple[Program, Program]]]:
-    """Start a server, and a client that does what is given behind `CLIENT`."""
     with ExitStack() as stack:
-
-        def run(namespace: str, code: str) -> Program:
-            prefix = ("ip", "netns", "exec", namespace)
-            program = Program("-c", textwrap.dedent(code), prefix=prefix)
-            return stack.enter_context(program)
-
-        def both(then: str) -> tuple[Program, Program]:
-            server = run(link.server, SERVER)
-            client = run(
-                link.client, CLIENT.replace("ADDRESS", server.address()) + then
+        made = [Link(name) for name in names]
+        try:
+            for each in made:
+                stack.callback(each.remove)
+                each.make()
+        except subprocess.CalledProcessError as error:
+            if not any(text in error.stderr for text in NOT_ALLOWED):
+                raise
+            pytest.skip(
+                "network namespaces cannot be made, what a cut link does is NOT "
+                "tested: " + error.stderr.strip()
             )
-            return server, client
-
-        yield both
+        yield made
 
 
-def lost_after(program: Program, cut: float) -> tuple[float, str]:
-    """Return how long after `cut` a side noticed, and what it called it."""
-    said, at, why = program.line().split(maxsplit=2)
-    assert said == "lost", why
-    # One machine: its clock is the same in both namespaces.
-    return float(at) - cut, why
+@dataclass(frozen=True)
+class Noticed:
+    """Seconds after the cut at which a side noticed it, and what it called it."""
+
+    after: float
+    why: str
 
 
-@pytest.mark.parametrize("cut", [Link.swallow, Link.unplug])
+class Sides:
+    """A server and a client of it, which does something meanwhile."""
+
+    def __init__(self, stack: ExitStack, link: Link, then: str) -> None:
+        self._stack = stack
+        self._link = link
+        self._then = then
+        self.server = self._run(link.server, SERVER)
+
+    def start_client(self) -> None:
+        code = CLIENT.replace("ADDRESS", self.server.address()) + self._then
+        self.client = self._run(self._link.client, code)
+
+    def _run(self, namespace: str, code: str) -> Program:
+        prefix = ("ip", "netns", "exec", namespace)
+        return self._stack.enter_context(
+            Program("-c", textwrap.dedent(code), prefix=prefix)
+        )
+
+
+class Story:
+    """What became of each: told, or raised where a program did not tell it.
+
+    Attributes:
+        cut: When the links were cut, each in its way.
+        lines: What programs said behind the cuts: their last lines, or why there are
+            none.
+    """
+
+    def __init__(self) -> None:
+        self.cut: dict[str, float] = {}
+        self.lines: dict[tuple[str, ...], list[str] | AssertionError] = {}
+
+    def listen(self, name: tuple[str, ...], program: Program, count: int = 1) -> None:
+        """Wait for lines of a program; runs beside others."""
+        try:
+            self.lines[name] = [program.line() for _ in range(count)]
+        except AssertionError as error:
+            self.lines[name] = error
+
+    def told(self, *name: str) -> list[str]:
+        lines = self.lines[name]
+        if isinstance(lines, AssertionError):
+            raise lines
+        return lines
+
+    def noticed(self, cut: str, while_: str, side: str) -> Noticed:
+        (line,) = self.told(cut, while_, side)
+        said, at, why = line.split(maxsplit=2)
+        assert said == "lost", line
+        # One machine: its clock is the same in all namespaces.
+        return Noticed(float(at) - self.cut[cut], why)
+
+
+CUTS = {"swallow": Link.swallow, "unplug": Link.unplug}
+
+
+@pytest.fixture(scope="module")
+def story() -> Story:
+    """Cut two links, each in its way; a third is left as it is."""
+    told = Story()
+    with links(*CUTS, "whole") as made, ExitStack() as stack:
+        *both, whole = made
+        sides = {
+            (cut, while_): Sides(stack, link, then)
+            for cut, link in zip(CUTS, both, strict=True)
+            for while_, then in (WHILE | {"late": LATE}).items()
+        }
+        stuck = Sides(stack, whole, STUCK)
+        for each in sides.values():
+            each.start_client()
+        for each in sides.values():
+            assert each.client.line() == "ready"
+
+        for (cut, do), link in zip(CUTS.items(), both, strict=True):
+            bulk = sides[cut, "bulk waits"].client
+            bulk.send(signal.SIGUSR1)
+            assert bulk.line() == "begins"
+            told.cut[cut] = monotonic()
+            do(link)
+            sides[cut, "late"].client.send(signal.SIGUSR1)
+        stuck.start_client()
+
+        waiting = [gevent.spawn(told.listen, ("stuck",), stuck.client, 3)]
+        for name, each in sides.items():
+            waiting += [
+                gevent.spawn(told.listen, (*name, "client"), each.client),
+                gevent.spawn(told.listen, (*name, "server"), each.server),
+            ]
+        gevent.joinall(waiting, raise_error=True)
+    return told
+
+
+@pytest.mark.parametrize("side", ["client", "server"])
+@pytest.mark.parametrize("while_", WHILE)
+@pytest.mark.parametrize("cut", CUTS)
 def test_a_machine_that_vanishes_is_noticed_by_both_sides_within_keepalive(
-    link: Link,
-    start: Callable[[str], tuple[Program, Program]],
-    cut: Callable[[Link], None],
+    story: Story, cut: str, while_: str, side: str
 ) -> None:
-    started = {name: start(then) for name, then in WHILE.items()}
-    for _, client in started.values():
-        assert client.line() == "ready"
+    noticed = story.noticed(cut, while_, side)
 
-    begun = monotonic()
-    cut(link)
-
-    for name, sides in started.items():
-        for side in sides:
-            after, why = lost_after(side, begun)
-            assert after < KEEPALIVE + SLACK, name
-            assert "broke" in why, name
+    assert noticed.after < KEEPALIVE + SLACK
+    assert "broke" in noticed.why
 
 
+@pytest.mark.parametrize("cut", CUTS)
 def test_a_call_made_long_after_the_cut_does_not_put_the_end_off(
-    link: Link, start: Callable[[str], tuple[Program, Program]]
+    story: Story, cut: str
 ) -> None:
     """The kernel alone would begin to count anew with each first byte sent."""
-    server, client = start(
-        f"""
-    print("ready", flush=True)
-    gevent.sleep({KEEPALIVE * 0.75})
-    root.callRemoteOnly("echo")
-    gevent.sleep(60)
-    """
-    )
-    assert client.line() == "ready"
-
-    begun = monotonic()
-    link.swallow()
-
-    after, _ = lost_after(client, begun)
-    assert after < KEEPALIVE + 0.6
-    assert lost_after(server, begun)[0] < KEEPALIVE + SLACK
+    assert story.noticed(cut, "late", "client").after < KEEPALIVE + 0.6
+    assert story.noticed(cut, "late", "server").after < KEEPALIVE + SLACK
 
 
-def test_a_server_stuck_in_computation_keeps_its_clients(
-    start: Callable[[str], tuple[Program, Program]],
-) -> None:
+def test_a_server_stuck_in_computation_keeps_its_clients(story: Story) -> None:
     """Its kernel answers for it: calls and bytes that wait for it are no reason."""
-    _, client = start(
-        f"""
-    burning = root.callRemote("burn", {KEEPALIVE * 1.75})
-    gevent.sleep(0.1)
-    begun = time.monotonic()
-    calls = [root.callRemote("echo", number) for number in range(100)]
-    print(pb.gather(calls).get(timeout=20) == list(range(100)), flush=True)
-    print(time.monotonic() - begun > {KEEPALIVE * 1.5}, flush=True)
-    burning.get()
-    print(root.callRemote("echo", "still connected").get(timeout=5), flush=True)
-    """
-    )
-
-    assert [client.line() for _ in range(3)] == ["True", "True", "still connected"]
+    assert story.told("stuck") == ["True", "True", "still connected"]
