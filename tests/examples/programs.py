@@ -12,13 +12,17 @@ import re
 import signal
 import sys
 import tempfile
-from collections.abc import Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Self
+from typing import Generic, Self, TypeVar
 
 import gevent
 from gevent import subprocess
+from gevent.pool import Pool
+
+K = TypeVar("K")
+T = TypeVar("T")
 
 ROOT = Path(__file__).resolve().parents[2]
 #: Seconds for a program to start, to answer, to end: far more than it ever takes.
@@ -112,6 +116,35 @@ def run(*arguments: str | Path, cwd: Path = ROOT) -> Ended:
     """Run a program to its end."""
     with Program(*arguments, cwd=cwd) as program:
         return program.wait()
+
+
+class SideBySide(Generic[K, T]):
+    """What jobs have come to that mostly wait for programs; all done when it is made.
+
+    As many at a time as there are processors. One that fails does so for who asks for
+    it, and for nobody else.
+
+    Args:
+        jobs: By the name that each is asked for by.
+    """
+
+    def __init__(self, jobs: Mapping[K, Callable[[], T]]) -> None:
+        self._came_to: dict[K, T] = {}
+        self._failed: dict[K, Exception] = {}
+
+        def do(name: K) -> None:
+            try:
+                self._came_to[name] = jobs[name]()
+            except Exception as error:
+                self._failed[name] = error
+
+        Pool(os.cpu_count()).map(do, jobs)
+
+    def __getitem__(self, name: K) -> T:
+        """Return what a job returned, or raise what it raised."""
+        if name in self._failed:
+            raise self._failed[name]
+        return self._came_to[name]
 
 
 def code_blocks(page: Path, language: str) -> list[str]:

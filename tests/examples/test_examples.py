@@ -4,12 +4,20 @@
 
 import re
 import signal
+from functools import partial
 from pathlib import Path
 
 import pytest
 
 import geopb as pb
-from tests.examples.programs import ROOT, Ended, Program, code_blocks, run
+from tests.examples.programs import (
+    ROOT,
+    Ended,
+    Program,
+    SideBySide,
+    code_blocks,
+    run,
+)
 
 EXAMPLES = ROOT / "examples"
 PORTS = {
@@ -74,6 +82,23 @@ class Story:
         assert (self.server.stderr, self.server.status) == ("", 0)
 
 
+#: Those that are told, each once: an example, and what its client is given.
+TOLD = [(example,) for example in WITH_ONE_CLIENT] + [
+    ("5_remote_exceptions", "broken2"),
+    ("6_trap", "chain"),
+    ("6_trap", "worksLike"),
+]
+Stories = SideBySide[tuple[str, ...], Story]
+
+
+@pytest.fixture(scope="module")
+def stories() -> Stories:
+    """Tell all of them, of which each test looks at one."""
+    return SideBySide(
+        {told: partial(Story, *told, ends=told[0] == "6_trap") for told in TOLD}
+    )
+
+
 def shown(example: str) -> list[str]:
     return code_blocks(EXAMPLES / example / "README.md", "text")
 
@@ -128,23 +153,27 @@ def test_the_chat_prints_what_its_readme_shows(tmp_path: Path) -> None:
 
 @pytest.mark.slow
 @pytest.mark.parametrize("example", WITH_ONE_CLIENT)
-def test_an_example_prints_what_its_readme_shows(example: str) -> None:
-    story = Story(example, ends=example == "6_trap")
+def test_an_example_prints_what_its_readme_shows(
+    stories: Stories, example: str
+) -> None:
+    story = stories[(example,)]
 
     assert [story.server_prints, story.client_prints] == shown(example)[:2]
     story.assert_clean()
 
 
 @pytest.mark.slow
-def test_the_echo_is_what_the_how_to_prints() -> None:
-    story = Story("1_echo")
+def test_the_echo_is_what_the_how_to_prints(stories: Stories) -> None:
+    story = stories[("1_echo",)]
 
     assert story.client_prints == "server echoed: hello network\n"
 
 
 @pytest.mark.slow
-def test_the_complete_example_calls_three_on_the_object_that_getTwo_made() -> None:
-    story = Story("2_complete")
+def test_the_complete_example_calls_three_on_the_object_that_getTwo_made(
+    stories: Stories,
+) -> None:
+    story = stories[("2_complete",)]
 
     lines = story.server.stdout.splitlines()
     assert re.fullmatch(
@@ -154,8 +183,10 @@ def test_the_complete_example_calls_three_on_the_object_that_getTwo_made() -> No
 
 
 @pytest.mark.slow
-def test_the_two_that_comes_back_is_the_one_that_was_given_out() -> None:
-    story = Story("3_references_come_back")
+def test_the_two_that_comes_back_is_the_one_that_was_given_out(
+    stories: Stories,
+) -> None:
+    story = stories[("3_references_come_back",)]
 
     lines = story.server.stdout.splitlines()
     mine, given = (line.split(" two ")[1] for line in lines[1:3])
@@ -164,8 +195,8 @@ def test_the_two_that_comes_back_is_the_one_that_was_given_out() -> None:
 
 
 @pytest.mark.slow
-def test_the_clients_object_is_called_on_the_clients_side() -> None:
-    story = Story("4_client_side_objects")
+def test_the_clients_object_is_called_on_the_clients_side(stories: Stories) -> None:
+    story = stories[("4_client_side_objects",)]
 
     assert story.client.stdout.splitlines()[1:] == [
         "giving it our two",
@@ -174,8 +205,10 @@ def test_the_clients_object_is_called_on_the_clients_side() -> None:
 
 
 @pytest.mark.slow
-def test_an_expected_exception_prints_what_the_how_to_shows_and_logs_nothing() -> None:
-    story = Story("5_remote_exceptions")
+def test_an_expected_exception_prints_what_the_how_to_shows_and_logs_nothing(
+    stories: Stories,
+) -> None:
+    story = stories[("5_remote_exceptions",)]
 
     assert story.client.stdout == EXCEPTION_PRINTS
     assert "raising a MyError exception with data 'fall down go boom'" in (
@@ -185,8 +218,8 @@ def test_an_expected_exception_prints_what_the_how_to_shows_and_logs_nothing() -
 
 
 @pytest.mark.slow
-def test_an_unexpected_exception_is_logged_by_the_server() -> None:
-    story = Story("5_remote_exceptions", "broken2")
+def test_an_unexpected_exception_is_logged_by_the_server(stories: Stories) -> None:
+    story = stories["5_remote_exceptions", "broken2"]
 
     assert story.client.stdout == shown("5_remote_exceptions")[2]
     assert (story.client.stderr, story.client.status) == ("", 0)
@@ -199,8 +232,10 @@ def test_an_unexpected_exception_is_logged_by_the_server() -> None:
 
 @pytest.mark.slow
 @pytest.mark.parametrize("form", ["chain", "worksLike"])
-def test_trap_prints_exactly_what_the_how_to_prints(form: str) -> None:
-    story = Story("6_trap", form, ends=True)
+def test_trap_prints_exactly_what_the_how_to_prints(
+    stories: Stories, form: str
+) -> None:
+    story = stories["6_trap", form]
 
     assert story.client.stdout == TRAP_PRINTS
     story.assert_clean()
