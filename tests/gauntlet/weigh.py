@@ -14,6 +14,7 @@ import os
 import resource
 import signal
 import sys
+from collections import deque
 from collections.abc import Iterable, Iterator, Sequence
 from time import process_time
 from typing import Any
@@ -48,19 +49,42 @@ def weigh(payloads: Sequence[Payload]) -> Iterator[dict[str, Any]]:
     """
     left = list(payloads)
     while left:
-        reading, writing = os.pipe()
-        child = os.fork()
-        if not child:
-            _run_child(left, writing)
-        os.close(writing)
-        with os.fdopen(reading, "rb") as pipe:
-            told = [json.loads(line) for line in pipe]
-        _, status = os.waitpid(child, 0)
+        told = _Child(left).told()
         yield from told
-        if len(told) < len(left):
-            died = {"name": left[len(told)].name, "outcome": _how(status)}
-            yield {**died, "slowness": 1.0}
-        left = left[len(told) + 1 :]
+        left = left[len(told) :]
+
+
+def weigh_each(payloads: Iterable[Payload]) -> Iterator[dict[str, Any]]:
+    """Do the same with a child for each, as many at a time as there are processors."""
+    begun: deque[_Child] = deque()
+    for payload in payloads:
+        begun.append(_Child([payload]))
+        if len(begun) == os.cpu_count():
+            yield from begun.popleft().told()
+    while begun:
+        yield from begun.popleft().told()
+
+
+class _Child:
+    """A process that weighs payloads in turn, until one ends it."""
+
+    def __init__(self, payloads: Sequence[Payload]) -> None:
+        self._payloads = payloads
+        self._reading, writing = os.pipe()
+        self._pid = os.fork()
+        if not self._pid:
+            _run_child(payloads, writing)
+        os.close(writing)
+
+    def told(self) -> list[dict[str, Any]]:
+        """Wait for its end; return what it has told, and which one has ended it."""
+        with os.fdopen(self._reading, "rb") as pipe:
+            told = [json.loads(line) for line in pipe]
+        _, status = os.waitpid(self._pid, 0)
+        if len(told) < len(self._payloads):
+            died = {"name": self._payloads[len(told)].name, "outcome": _how(status)}
+            told.append({**died, "slowness": 1.0})
+        return told
 
 
 def _how(status: int) -> str:
