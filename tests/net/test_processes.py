@@ -8,6 +8,8 @@ import signal
 import textwrap
 from collections.abc import Iterator
 from contextlib import contextmanager
+from functools import partial
+from itertools import product
 from pathlib import Path
 from time import monotonic
 
@@ -16,7 +18,7 @@ import pytest
 
 import geopb as pb
 from tests.conftest import Pair
-from tests.examples.programs import Program, run
+from tests.examples.programs import Ended, Program, SideBySide, run
 from tests.net.roots import Doing, Holding, root_of
 from tests.support import eventually
 
@@ -217,18 +219,31 @@ BOTH_SIDES = """
 """
 
 
-@pytest.mark.parametrize(
-    "imports",
-    [
-        "from gevent import monkey; monkey.patch_all()\nimport geopb as pb",
-        "import geopb as pb\nfrom gevent import monkey; monkey.patch_all()",
-        "import geopb as pb",
-        "import gevent\nimport geopb as pb",
-    ],
-    ids=["patched first", "patched after", "not patched", "gevent first"],
-)
-def test_it_works_whether_or_not_the_process_is_patched(imports: str) -> None:
-    ended = run("-W", "error", "-c", imports + "\n" + textwrap.dedent(BOTH_SIDES))
+PATCH = "from gevent import monkey; monkey.patch_all()"
+IMPORTS = {
+    "patched first": f"{PATCH}\nimport geopb as pb",
+    "patched after": f"import geopb as pb\n{PATCH}",
+    "not patched": "import geopb as pb",
+    "gevent first": "import gevent\nimport geopb as pb",
+}
+
+
+@pytest.fixture(scope="module")
+def patched_or_not() -> SideBySide[str, Ended]:
+    code = textwrap.dedent(BOTH_SIDES)
+    return SideBySide(
+        {
+            name: partial(run, "-W", "error", "-c", f"{imports}\n{code}")
+            for name, imports in IMPORTS.items()
+        }
+    )
+
+
+@pytest.mark.parametrize("name", IMPORTS)
+def test_it_works_whether_or_not_the_process_is_patched(
+    patched_or_not: SideBySide[str, Ended], name: str
+) -> None:
+    ended = patched_or_not[name]
 
     assert (ended.stdout, ended.stderr, ended.status) == ("hello\n36\n", "", 0)
 
@@ -318,14 +333,17 @@ def test_a_thread_of_its_own_may_have_a_client_of_its_own(pair: Pair) -> None:
     assert (ended.stderr, ended.status) == ("", 0)
 
 
-@pytest.mark.parametrize(
-    "ending",
-    ["pass", "raise SystemExit(0)", "import sys; sys.exit()", "del root, client"],
-    ids=["end of the script", "SystemExit", "sys.exit", "dropped"],
-)
-def test_an_interpreter_that_ends_with_live_connections_says_nothing(
-    ending: str,
-) -> None:
+ENDINGS = {
+    "end of the script": "pass",
+    "SystemExit": "raise SystemExit(0)",
+    "sys.exit": "import sys; sys.exit()",
+    "dropped": "del root, client",
+}
+
+
+@pytest.fixture(scope="module")
+def endings() -> SideBySide[str, Ended]:
+    """Interpreters that end with live connections, each in its way."""
     code = """
         import geopb as pb
 
@@ -343,7 +361,19 @@ def test_an_interpreter_that_ends_with_live_connections_says_nothing(
         two = root.callRemote("two", Two()).get(timeout=10)
         print("done")
     """
-    ended = run("-W", "error", "-c", textwrap.dedent(code) + ending)
+    return SideBySide(
+        {
+            name: partial(run, "-W", "error", "-c", textwrap.dedent(code) + ending)
+            for name, ending in ENDINGS.items()
+        }
+    )
+
+
+@pytest.mark.parametrize("name", ENDINGS)
+def test_an_interpreter_that_ends_with_live_connections_says_nothing(
+    endings: SideBySide[str, Ended], name: str
+) -> None:
+    ended = endings[name]
 
     assert (ended.stdout, ended.stderr, ended.status) == ("done\n", "", 0)
 
@@ -408,14 +438,19 @@ def test_a_forked_child_gets_a_clear_error_and_does_not_disturb_its_parent() -> 
     assert ended.stdout.splitlines() == ["dead here", "goes on"]
 
 
-@pytest.mark.parametrize("fork", ["os.fork", "gevent.os.fork"])
-@pytest.mark.parametrize("patched", [False, True])
-@pytest.mark.parametrize("scheme", ["tcp", "unix"])
-def test_a_forked_child_that_goes_on_leaves_the_lines_to_its_parent(
-    scheme: str, tmp_path: Path, fork: str, *, patched: bool
-) -> None:
-    """It runs its loop, leaves `with` blocks and exits: no byte is read or sent."""
-    at = "127.0.0.1:0" if scheme == "tcp" else f"unix://{tmp_path}/socket"
+SCHEMES, PATCHED, FORKS = ["tcp", "unix"], [False, True], ["os.fork", "gevent.os.fork"]
+#: A scheme, whether the process is patched, and how it forks.
+Way = tuple[str, bool, str]
+
+
+def run_forking(folder: Path, scheme: str, patched: bool, fork: str) -> Ended:
+    """Run a server and its client in a process that forks.
+
+    The child runs its loop, leaves `with` blocks and exits.
+    """
+    at = "127.0.0.1:0"
+    if scheme == "unix":
+        at = f"unix://{folder}/{patched}-{fork}"
     code = f"""
         from gevent import monkey
         if {patched}:
@@ -455,7 +490,28 @@ def test_a_forked_child_that_goes_on_leaves_the_lines_to_its_parent(
                 again = client.getRootObject().get(timeout=5)
                 print(again.callRemote("echo", "and on").get(timeout=5))
     """
-    ended = run("-W", "error", *script(code))
+    return run("-W", "error", *script(code))
+
+
+@pytest.fixture(scope="module")
+def forking(tmp_path_factory: pytest.TempPathFactory) -> SideBySide[Way, Ended]:
+    folder = tmp_path_factory.mktemp("sockets")
+    return SideBySide(
+        {
+            way: partial(run_forking, folder, *way)
+            for way in product(SCHEMES, PATCHED, FORKS)
+        }
+    )
+
+
+@pytest.mark.parametrize("fork", FORKS)
+@pytest.mark.parametrize("patched", PATCHED)
+@pytest.mark.parametrize("scheme", SCHEMES)
+def test_a_forked_child_that_goes_on_leaves_the_lines_to_its_parent(
+    forking: SideBySide[Way, Ended], scheme: str, fork: str, *, patched: bool
+) -> None:
+    """No byte is read or sent by the child."""
+    ended = forking[scheme, patched, fork]
 
     assert (ended.stdout.splitlines(), ended.stderr) == (
         ["leaves", "goes on", "and on"],

@@ -6,8 +6,9 @@ import logging
 import signal
 import socket as stdlib_socket
 import textwrap
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager
+from functools import partial
 from pathlib import Path
 from time import monotonic
 from typing import Any
@@ -21,7 +22,7 @@ from geopb.net.sockets import LONGEST, prepare
 from geopb.net.watch import Watch
 from geopb.net.writer import Writer
 from tests.conftest import Pair, Serve
-from tests.examples.programs import Program
+from tests.examples.programs import Program, SideBySide
 from tests.net.roots import Doing, root_of
 from tests.support import client_connection, eventually, server_connection
 
@@ -55,13 +56,28 @@ SERVER = """
 MUCH = b"x" * 16_000_000
 
 
+#: What to do with an address.
+OnOne = Callable[[str], None]
+
+
 def python(code: str, address: str) -> tuple[str, str]:
     return "-c", textwrap.dedent(code.format(address=address))
 
 
-@pytest.fixture(params=["tcp", "unix"])
-def address(request: pytest.FixtureRequest, tmp_path: Path) -> str:
-    return "127.0.0.1:0" if request.param == "tcp" else f"unix://{tmp_path}/socket"
+@pytest.fixture
+def on_each(tmp_path: Path, subtests: pytest.Subtests) -> Callable[[OnOne], None]:
+    """Do the same over TCP and over a Unix socket, which wait for it side by side."""
+
+    def do(on_one: OnOne) -> None:
+        addresses = {"tcp": "127.0.0.1:0", "unix": f"unix://{tmp_path}/socket"}
+        came_to = SideBySide(
+            {scheme: partial(on_one, at) for scheme, at in addresses.items()}
+        )
+        for scheme in addresses:
+            with subtests.test(scheme):
+                came_to[scheme]
+
+    return do
 
 
 @contextmanager
@@ -72,35 +88,44 @@ def stopped(program: Program) -> Iterator[None]:
     program.send(signal.SIGCONT)
 
 
+def of(peer: str, log: list[logging.LogRecord]) -> list[logging.LogRecord]:
+    return [each for each in log if peer in each.getMessage()]
+
+
 def assert_dropped(
     promise: pb.Promise[Any], begun: float, log: list[logging.LogRecord], peer: str
 ) -> None:
     with pytest.raises(pb.PBConnectionLost, match="not reading"):
         promise.get(timeout=10)
     assert 1 <= monotonic() - begun < 4
-    (record,) = eventually(lambda: log)
+    (record,) = eventually(lambda: of(peer, log))
     assert (record.name, record.levelno) == ("geopb.connection", logging.WARNING)
-    for part in (peer, "not reading", "1 s (keepalive)"):
+    for part in ("not reading", "1 s (keepalive)"):
         assert part in record.getMessage()
 
 
 @pytest.mark.slow
 def test_a_client_that_takes_no_bytes_is_dropped_and_the_log_says_so(
-    serve: Serve, address: str, geopb_log: list[logging.LogRecord]
+    serve: Serve,
+    on_each: Callable[[OnOne], None],
+    geopb_log: list[logging.LogRecord],
 ) -> None:
-    kept: list[Any] = []
-    server = serve(Doing(kept.append), address, keepalive=1)
-    with Program(*python(CLIENT, server.address)) as program:
-        assert program.line() == "ready"
-        peer = server_connection(server).peer
-        with stopped(program):
-            begun = monotonic()
-            promise = kept[0].callRemote("take", MUCH)
+    def on_one(address: str) -> None:
+        kept: list[Any] = []
+        server = serve(Doing(kept.append), address, keepalive=1)
+        with Program(*python(CLIENT, server.address)) as program:
+            assert program.line() == "ready"
+            peer = server_connection(server).peer
+            with stopped(program):
+                begun = monotonic()
+                promise = kept[0].callRemote("take", MUCH)
 
-            assert_dropped(promise, begun, geopb_log, peer)
-            eventually(lambda: not server.connections)
-    assert len(geopb_log) == 1
-    kept.clear()
+                assert_dropped(promise, begun, geopb_log, peer)
+                eventually(lambda: not server.connections)
+        kept.clear()
+
+    on_each(on_one)
+    assert len(geopb_log) == 2
 
 
 @pytest.mark.slow
@@ -126,39 +151,48 @@ def test_the_kernel_drops_one_whose_window_is_shut_and_the_log_says_so(
 
 @pytest.mark.slow
 def test_a_server_that_takes_no_bytes_is_dropped_and_the_log_says_so(
-    address: str, geopb_log: list[logging.LogRecord]
+    on_each: Callable[[OnOne], None], geopb_log: list[logging.LogRecord]
 ) -> None:
-    with Program(*python(SERVER, address)) as program:
-        at = program.address()
-        client = pb.connect(at, keepalive=1)
-        root = root_of(client)
-        with stopped(program):
-            begun = monotonic()
-            promise = root.callRemote("take", MUCH)
+    def on_one(address: str) -> None:
+        with Program(*python(SERVER, address)) as program:
+            at = program.address()
+            client = pb.connect(at, keepalive=1)
+            root = root_of(client)
+            with stopped(program):
+                begun = monotonic()
+                promise = root.callRemote("take", MUCH)
 
-            assert_dropped(promise, begun, geopb_log, at)
-            with pytest.raises(pb.DeadReferenceError, match="not reading"):
-                root.callRemote("take", b"")
-        client.disconnect()
-    assert len(geopb_log) == 1
+                assert_dropped(promise, begun, geopb_log, at)
+                with pytest.raises(pb.DeadReferenceError, match="not reading"):
+                    root.callRemote("take", b"")
+            client.disconnect()
+
+    on_each(on_one)
+    assert len(geopb_log) == 2
 
 
 @pytest.mark.slow
 def test_a_peer_that_answers_nothing_but_takes_its_bytes_is_kept(
-    serve: Serve, address: str, geopb_log: list[logging.LogRecord]
+    serve: Serve,
+    on_each: Callable[[OnOne], None],
+    geopb_log: list[logging.LogRecord],
 ) -> None:
     """What fits into its kernel's buffer was taken: it may be busy."""
-    kept: list[Any] = []
-    server = serve(Doing(kept.append), address, keepalive=0.5)
-    with Program(*python(CLIENT, server.address)) as program:
-        assert program.line() == "ready"
-        with stopped(program):
-            promise = kept[0].callRemote("take", b"x" * 1000)
-            promise.wait(timeout=1.25)
-            assert not promise.ready()
-        assert promise.get(timeout=5) is None
+
+    def on_one(address: str) -> None:
+        kept: list[Any] = []
+        server = serve(Doing(kept.append), address, keepalive=0.5)
+        with Program(*python(CLIENT, server.address)) as program:
+            assert program.line() == "ready"
+            with stopped(program):
+                promise = kept[0].callRemote("take", b"x" * 1000)
+                promise.wait(timeout=1.25)
+                assert not promise.ready()
+            assert promise.get(timeout=5) is None
+        kept.clear()
+
+    on_each(on_one)
     assert geopb_log == []
-    kept.clear()
 
 
 class Much:
