@@ -34,7 +34,8 @@ decimals = st.builds(
     Decimal,
     st.tuples(
         st.integers(0, 1),
-        st.lists(st.integers(0, 9), min_size=1, max_size=30).map(tuple),
+        # One draw, and not one for each digit.
+        st.integers(0, 10**30).map(lambda value: tuple(map(int, str(value)))),
         st.integers(-9999, 9999) | st.sampled_from(["F", "n", "N"]),
     ),
 )
@@ -115,24 +116,29 @@ plain_values = st.recursive(
 )
 
 
+def _is_small(value: Any) -> bool:
+    return len(repr(value)) < 500
+
+
+# Made once: each draw looks at a strategy that is new to it from top to bottom.
+_small_values = values.filter(_is_small)
+_keys = texts | hashables
+
+
 @st.composite
 def graphs(draw: st.DrawFn) -> Any:
     """Draw a value of lists, dicts and tuples that meet one another anywhere."""
     kinds = draw(st.lists(st.sampled_from([list, dict]), min_size=1, max_size=5))
     made: list[Any] = [kind() for kind in kinds]
-    parts = st.sampled_from(made) | values.filter(_is_small)
+    parts = st.sampled_from(made) | _small_values
     items = parts | st.lists(parts, max_size=3).map(tuple)
     for container in made:
         for item in draw(st.lists(items, max_size=4)):
             if type(container) is list:
                 container.append(item)
             else:
-                container[draw(texts | hashables)] = item
+                container[draw(_keys)] = item
     return made[0]
-
-
-def _is_small(value: Any) -> bool:
-    return len(repr(value)) < 500
 
 
 def same(one: Any, other: Any) -> bool:

@@ -36,13 +36,21 @@ class Loose(pb.Copyable, pb.RemoteCopy):
 pb.setUnjellyableForClass(Loose, Loose)
 
 
+def _is_small(value: Any) -> bool:
+    return len(repr(value)) < 200
+
+
+# Made once: each draw looks at a strategy that is new to it from top to bottom.
+_plain_parts = plain_leaves | values.filter(_is_small)
+
+
 @st.composite
 def graphs(draw: st.DrawFn, *, loose: bool) -> Any:
     """Draw copies, lists and dicts that meet one another anywhere."""
     kinds: list[Any] = [list, dict, set, Pair, Slots, *([Loose] if loose else [])]
     made = [kind() for kind in draw(st.lists(st.sampled_from(kinds), min_size=1))[:6]]
     copies = [each for each in made if type(each) in (Pair, Slots, Loose)]
-    parts = st.sampled_from(made) | plain_leaves | values.filter(_is_small)
+    parts = st.sampled_from(made) | _plain_parts
     items = parts | st.lists(parts, max_size=3).map(tuple)
     keys = hashables | (st.sampled_from(copies) if copies else st.none())
     for each in made:
@@ -58,10 +66,6 @@ def graphs(draw: st.DrawFn, *, loose: bool) -> Any:
             each.one, each.other = draw(items), draw(items)
     # All of them, so that none is lost; a set is sent once, as it has no aliases.
     return [made[0], [each for each in made if type(each) is not set]]
-
-
-def _is_small(value: Any) -> bool:
-    return len(repr(value)) < 200
 
 
 def told(value: Any) -> Any:
