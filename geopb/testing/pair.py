@@ -85,6 +85,9 @@ class Pair:
         for link in self.links:
             if link.holds_back:
                 link.reset()
+            # A clock that stands still would keep the goodbye from the peer, which is
+            # then waited for.
+            link.delay(0)
         self.client.disconnect()
         self._settle()
         for link in self.links:

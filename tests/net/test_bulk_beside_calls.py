@@ -88,16 +88,16 @@ def test_small_calls_wait_where_small_calls_wait_to_be_sent(
     sent: list[Any] = []
 
     def call_on() -> None:
-        while len(sent) < 20_000:
+        while len(sent) < 5_000:
             sent.append(remote.callRemote("echo", ["x" * 100]))
 
     calling = gevent.spawn(call_on)
     settle()
-    assert len(sent) < 20_000
+    assert len(sent) < 5_000
     assert client_connection(pair.client).broker.unsent < 2 * MARK
     pair.link.resume()
     calling.get(timeout=20)
-    assert len(pb.gather(sent).get(timeout=20)) == 20_000
+    assert len(pb.gather(sent).get(timeout=20)) == 5_000
 
 
 def test_a_refusal_beside_bulk_does_not_end_the_connection(

@@ -7,6 +7,7 @@ from __future__ import annotations
 import logging
 import ssl
 from collections.abc import Callable, Iterator
+from functools import cache
 from time import monotonic
 from typing import Any
 
@@ -509,6 +510,7 @@ def test_a_thousand_half_open_handshakes_hold_up_nobody(
             sock.close()
 
 
+@cache
 def client_hello() -> bytes:
     out = ssl.MemoryBIO()
     client = pb.tls_client_context().wrap_bio(

@@ -16,6 +16,9 @@ from tests.support import run_python
 
 pytestmark = pytest.mark.slow
 
+#: What takes long to import and has no part in it.
+WITHOUT = ("-p", "no:cacheprovider", "-p", "no:hypothesispytest")
+
 
 def run_pytest(
     folder: Path, files: dict[str, str], *arguments: str, **environment: str
@@ -26,7 +29,7 @@ def run_pytest(
     (folder / "pytest.ini").write_text("[pytest]\nfilterwarnings = error\n")
     path = [str(folder), str(ROOT), os.environ.get("PYTHONPATH", "")]
     ended = subprocess.run(
-        [sys.executable, "-m", "pytest", "-p", "no:cacheprovider", *arguments],
+        [sys.executable, "-m", "pytest", *WITHOUT, *arguments],
         cwd=folder,
         stdout=subprocess.PIPE,
         stderr=subprocess.STDOUT,
