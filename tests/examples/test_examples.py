@@ -4,8 +4,11 @@
 
 import re
 import signal
+from collections.abc import Callable
 from functools import partial
+from itertools import product
 from pathlib import Path
+from typing import Any
 
 import pytest
 
@@ -99,6 +102,77 @@ def stories() -> Stories:
     )
 
 
+def fan_out() -> tuple[list[str], Ended, Ended]:
+    """Return the servers' addresses, and how the client and the servers ended."""
+    folder = EXAMPLES / "11_fan_out"
+    with Program(folder / "server.py", *["127.0.0.1:0"] * 3) as program:
+        addresses = program.address().split()
+        with pb.serve(pb.Root(), "127.0.0.1:0") as gone:
+            nobody = gone.address
+        client = run(folder / "client.py", *addresses, nobody)
+        return addresses, client, program.end()
+
+
+def chat(certificates: Path) -> tuple[str, Ended, list[str], Ended]:
+    """Return the server's first line, how the client ended, and the server's rest."""
+    folder = EXAMPLES / "10_chat"
+    with Program(folder / "server.py", "127.0.0.1:0", certificates) as program:
+        first = program.line()
+        address = first.removeprefix("listening on ")
+        client = run(folder / "client.py", address, certificates)
+        out = [program.line() for _ in range(4)]
+        return first, client, out, program.end()
+
+
+def live_state() -> tuple[list[Ended], Ended]:
+    """Return how two clients, and then their server, ended."""
+    folder = EXAMPLES / "7_live_state"
+    with Program(folder / "server.py", "127.0.0.1:0") as server:
+        address = server.address()
+        with (
+            Program(folder / "client.py", address) as one,
+            Program(folder / "client.py", address) as two,
+        ):
+            clients = [one.wait(), two.wait()]
+        return clients, server.wait()
+
+
+def ended_by(example: str, number: signal.Signals) -> Ended:
+    """Return how a server ends by a signal."""
+    with Program(EXAMPLES / example / "server.py", "127.0.0.1:0") as program:
+        program.address()
+        return program.end(number)
+
+
+Others = SideBySide[str, Any]
+ENDED = ["1_echo", "6_trap"]
+ENDING = [signal.SIGINT, signal.SIGTERM]
+
+
+@pytest.fixture(scope="module")
+def others(tmp_path_factory: pytest.TempPathFactory) -> Others:
+    """Run all that is no story of a server and one client."""
+    folder = tmp_path_factory.mktemp("others")
+    nowhere = f"unix://{folder}/nobody"
+    demo = EXAMPLES / "1_echo" / "demo.py"
+    broken = folder / "server.py"
+    broken.write_text("raise SystemExit('no luck today')\n")
+    jobs: dict[str, Callable[[], Any]] = {
+        "fan out": fan_out,
+        "chat": partial(chat, tmp_path_factory.mktemp("chat")),
+        "live state": live_state,
+        "demo": partial(run, demo),
+        "demo of a broken server": partial(run, demo, broken),
+    }
+    for example in ("1_echo", "2_complete"):
+        client = EXAMPLES / example / "client.py"
+        jobs[f"{example} alone"] = partial(run, client, nowhere)
+    for example, number in product(ENDED, ENDING):
+        name = f"{example} ended by {number.name}"
+        jobs[name] = partial(ended_by, example, number)
+    return SideBySide(jobs)
+
+
 def shown(example: str) -> list[str]:
     return code_blocks(EXAMPLES / example / "README.md", "text")
 
@@ -110,15 +184,8 @@ def test_each_example_is_run_here() -> None:
 
 
 @pytest.mark.slow
-def test_the_fan_out_prints_what_its_readme_shows(tmp_path: Path) -> None:
-    fan_out = EXAMPLES / "11_fan_out"
-    with Program(fan_out / "server.py", *["127.0.0.1:0"] * 3) as program:
-        first = program.line()
-        addresses = first.removeprefix("listening on ").split()
-        with pb.serve(pb.Root(), "127.0.0.1:0") as gone:
-            nobody = gone.address
-        client = run(fan_out / "client.py", *addresses, nobody)
-        server = program.end()
+def test_the_fan_out_prints_what_its_readme_shows(others: Others) -> None:
+    addresses, client, server = others["fan out"]
 
     server_prints, client_prints = shown("11_fan_out")
     assert client == Ended(client_prints, "", 0)
@@ -127,15 +194,9 @@ def test_the_fan_out_prints_what_its_readme_shows(tmp_path: Path) -> None:
 
 
 @pytest.mark.slow
-def test_the_chat_prints_what_its_readme_shows(tmp_path: Path) -> None:
+def test_the_chat_prints_what_its_readme_shows(others: Others) -> None:
     """Over TLS, with certificates of its own; one guess at a password is refused."""
-    chat = EXAMPLES / "10_chat"
-    with Program(chat / "server.py", "127.0.0.1:0", tmp_path) as program:
-        first = program.line()
-        address = first.removeprefix("listening on ")
-        client = run(chat / "client.py", address, tmp_path)
-        out = [program.line() for _ in range(4)]
-        server = program.end()
+    first, client, out, server = others["chat"]
 
     server_prints, client_prints = shown("10_chat")
     assert (client.stdout, client.stderr, client.status) == (client_prints, "", 0)
@@ -242,16 +303,8 @@ def test_trap_prints_exactly_what_the_how_to_prints(
 
 
 @pytest.mark.slow
-def test_two_clients_watch_live_state_and_leave() -> None:
-    folder = EXAMPLES / "7_live_state"
-    with Program(folder / "server.py", "127.0.0.1:0") as server:
-        address = server.address()
-        with (
-            Program(folder / "client.py", address) as one,
-            Program(folder / "client.py", address) as two,
-        ):
-            clients = [one.wait(), two.wait()]
-        ended = server.wait()
+def test_two_clients_watch_live_state_and_leave(others: Others) -> None:
+    clients, ended = others["live state"]
 
     server_prints, client_prints = shown("7_live_state")
     assert clients == [Ended(client_prints, "", 0)] * 2
@@ -260,14 +313,12 @@ def test_two_clients_watch_live_state_and_leave() -> None:
 
 
 @pytest.mark.slow
-@pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM])
-@pytest.mark.parametrize("example", ["1_echo", "6_trap"])
-def test_a_server_is_ended_cleanly_by(example: str, number: signal.Signals) -> None:
-    with Program(EXAMPLES / example / "server.py", "127.0.0.1:0") as program:
-        program.address()
-        ended = program.end(number)
-
-    assert ended == Ended("", "", 0)
+@pytest.mark.parametrize("number", ENDING)
+@pytest.mark.parametrize("example", ENDED)
+def test_a_server_is_ended_cleanly_by(
+    others: Others, example: str, number: signal.Signals
+) -> None:
+    assert others[f"{example} ended by {number.name}"] == Ended("", "", 0)
 
 
 @pytest.mark.slow
@@ -279,31 +330,23 @@ def test_the_servers_default_addresses_are_those_of_the_how_to() -> None:
 
 
 @pytest.mark.slow
-def test_without_a_server_the_clients_say_so(tmp_path: Path) -> None:
-    nowhere = f"unix://{tmp_path}/nobody"
-
-    echo = run(EXAMPLES / "1_echo" / "client.py", nowhere)
-    complete = run(EXAMPLES / "2_complete" / "client.py", nowhere)
-
-    assert echo == Ended("error: [Errno 2] No such file or directory\n", "", 0)
-    assert complete == Ended(
+def test_without_a_server_the_clients_say_so(others: Others) -> None:
+    assert others["1_echo alone"] == Ended(
+        "error: [Errno 2] No such file or directory\n", "", 0
+    )
+    assert others["2_complete alone"] == Ended(
         "error getting first object [Errno 2] No such file or directory\n", "", 0
     )
 
 
 @pytest.mark.slow
-def test_the_demo_prints_the_echo() -> None:
-    assert run(EXAMPLES / "1_echo" / "demo.py") == Ended(
-        "server echoed: hello network\n", "", 0
-    )
+def test_the_demo_prints_the_echo(others: Others) -> None:
+    assert others["demo"] == Ended("server echoed: hello network\n", "", 0)
 
 
 @pytest.mark.slow
-def test_the_demo_says_clearly_that_the_server_did_not_start(tmp_path: Path) -> None:
-    broken = tmp_path / "server.py"
-    broken.write_text("raise SystemExit('no luck today')\n")
-
-    ended = run(EXAMPLES / "1_echo" / "demo.py", broken)
+def test_the_demo_says_clearly_that_the_server_did_not_start(others: Others) -> None:
+    ended = others["demo of a broken server"]
 
     assert ended.status == 1
     assert ended.stdout == ""
