@@ -79,6 +79,20 @@ def server_process() -> Iterator[tuple[Program, pb.PBClientFactory]]:
             client.disconnect()
 
 
+#: Programs that run from their beginning to their end, beside their tests.
+PROGRAMS: dict[str, str] = {}
+
+
+@pytest.fixture(scope="module")
+def programs() -> SideBySide[str, Ended]:
+    return SideBySide(
+        {
+            name: partial(run, "-W", "error", *script(code))
+            for name, code in PROGRAMS.items()
+        }
+    )
+
+
 def test_a_server_that_is_killed_fails_what_is_pending() -> None:
     with server_process() as (program, client):
         root = root_of(client)
@@ -248,60 +262,68 @@ def test_it_works_whether_or_not_the_process_is_patched(
     assert (ended.stdout, ended.stderr, ended.status) == ("hello\n36\n", "", 0)
 
 
-def test_importing_geopb_patches_nothing_starts_nothing_and_logs_nothing() -> None:
-    code = """
-        import logging, signal, socket, ssl, threading, time, select, sys
-        before = [socket.socket, threading.Lock, time.sleep, select.select,
-                  sys.excepthook, signal.getsignal(signal.SIGINT),
-                  logging.getLogger("geopb").handlers,
-                  logging.getLogger("geopb").level]
-        import geopb
-        after = [socket.socket, threading.Lock, time.sleep, select.select,
-                 sys.excepthook, signal.getsignal(signal.SIGINT),
-                 logging.getLogger("geopb").handlers,
-                 logging.getLogger("geopb").level]
-        from gevent import monkey
-        print(before == after, threading.active_count(),
-              monkey.is_module_patched("socket"))
-    """
-    ended = run("-W", "error", *script(code))
+PROGRAMS["import"] = """
+    import logging, signal, socket, ssl, threading, time, select, sys
+    before = [socket.socket, threading.Lock, time.sleep, select.select,
+              sys.excepthook, signal.getsignal(signal.SIGINT),
+              logging.getLogger("geopb").handlers,
+              logging.getLogger("geopb").level]
+    import geopb
+    after = [socket.socket, threading.Lock, time.sleep, select.select,
+             sys.excepthook, signal.getsignal(signal.SIGINT),
+             logging.getLogger("geopb").handlers,
+             logging.getLogger("geopb").level]
+    from gevent import monkey
+    print(before == after, threading.active_count(),
+          monkey.is_module_patched("socket"))
+"""
+
+
+def test_importing_geopb_patches_nothing_starts_nothing_and_logs_nothing(
+    programs: SideBySide[str, Ended],
+) -> None:
+    ended = programs["import"]
 
     assert (ended.stdout, ended.stderr, ended.status) == ("True 1 False\n", "", 0)
 
 
-def test_a_call_from_another_thread_is_a_clear_error_at_once() -> None:
-    code = """
-        import threading, time
-        import geopb as pb
+PROGRAMS["another thread"] = """
+    import threading, time
+    import geopb as pb
 
-        class Root(pb.Root):
-            def remote_echo(self, value):
-                return value
+    class Root(pb.Root):
+        def remote_echo(self, value):
+            return value
 
-        def in_thread():
-            started = time.monotonic()
-            for use in (lambda: root.callRemote("echo", 1),
-                        lambda: root.callRemoteOnly("echo", 1),
-                        lambda: pending.get(timeout=5),
-                        lambda: client.getRootObject().get(timeout=5)):
-                try:
-                    use()
-                except RuntimeError as error:
-                    print(type(error).__name__, "thread" in str(error))
-                else:
-                    print("no error")
-            print(time.monotonic() - started < 2)
+    def in_thread():
+        started = time.monotonic()
+        for use in (lambda: root.callRemote("echo", 1),
+                    lambda: root.callRemoteOnly("echo", 1),
+                    lambda: pending.get(timeout=5),
+                    lambda: client.getRootObject().get(timeout=5)):
+            try:
+                use()
+            except RuntimeError as error:
+                print(type(error).__name__, "thread" in str(error))
+            else:
+                print("no error")
+        print(time.monotonic() - started < 2)
 
-        with pb.serve(Root(), "127.0.0.1:0") as server:
-            with pb.connect(server.address) as client:
-                root = client.getRootObject().get(timeout=10)
-                pending = pb.Promise()
-                thread = threading.Thread(target=in_thread)
-                thread.start()
-                thread.join(15)
-                print(root.callRemote("echo", "goes on").get(timeout=10))
-    """
-    ended = run("-W", "error", *script(code))
+    with pb.serve(Root(), "127.0.0.1:0") as server:
+        with pb.connect(server.address) as client:
+            root = client.getRootObject().get(timeout=10)
+            pending = pb.Promise()
+            thread = threading.Thread(target=in_thread)
+            thread.start()
+            thread.join(15)
+            print(root.callRemote("echo", "goes on").get(timeout=10))
+"""
+
+
+def test_a_call_from_another_thread_is_a_clear_error_at_once(
+    programs: SideBySide[str, Ended],
+) -> None:
+    ended = programs["another thread"]
 
     assert ended.stdout.splitlines() == ["RuntimeError True"] * 4 + ["True", "goes on"]
     assert (ended.stderr, ended.status) == ("", 0)
@@ -395,13 +417,17 @@ def test_one_way_calls_just_before_the_end_are_sent(pair: Pair) -> None:
     assert seen == list(range(100))
 
 
-def test_a_failure_that_nobody_looked_at_is_logged_at_the_end() -> None:
-    code = """
-        import geopb as pb
-        promise = pb.fail(ValueError("unseen"))
-        del promise
-    """
-    ended = run("-W", "error", *script(code))
+PROGRAMS["a failure"] = """
+    import geopb as pb
+    promise = pb.fail(ValueError("unseen"))
+    del promise
+"""
+
+
+def test_a_failure_that_nobody_looked_at_is_logged_at_the_end(
+    programs: SideBySide[str, Ended],
+) -> None:
+    ended = programs["a failure"]
 
     assert ended.stderr.startswith("Unhandled error in Promise: builtins.ValueError")
     assert ended.stderr.count("unseen") >= 1

@@ -3,15 +3,16 @@
 from __future__ import annotations
 
 import os
-import subprocess
 import sys
 import textwrap
 import tomllib
+from functools import partial
 from pathlib import Path
 
 import pytest
+from gevent import subprocess
 
-from tests.examples.programs import ROOT
+from tests.examples.programs import ROOT, SideBySide
 from tests.support import run_python
 
 pytestmark = pytest.mark.slow
@@ -92,22 +93,6 @@ USING = """
 """
 
 
-def test_the_fixtures_come_by_themselves_where_geopb_is_installed(
-    tmp_path: Path,
-) -> None:
-    installed(tmp_path)
-
-    status, output = run_pytest(tmp_path, {"test_using.py": USING}, "-q")
-
-    assert status == 0, output
-    assert "2 passed" in output
-
-    status, output = run_pytest(tmp_path, {}, "-q", "-p", "no:geopb")
-
-    assert status == 1
-    assert "fixture 'pb_pair' not found" in output
-
-
 NOT_USING = """
     def test_nothing_was_started():
         from gevent._hub_local import get_hub_if_exists
@@ -121,26 +106,50 @@ NOT_USING = """
 """
 
 
-def test_tests_that_do_not_use_it_are_not_disturbed(tmp_path: Path) -> None:
-    installed(tmp_path)
+Runs = SideBySide[str, tuple[int, str]]
 
-    status, output = run_pytest(tmp_path, {"test_not_using.py": NOT_USING}, "-q")
+
+@pytest.fixture(scope="module")
+def runs(tmp_path_factory: pytest.TempPathFactory) -> Runs:
+    """Run pytest in each way that is looked at."""
+    using, not_using, named, off = [tmp_path_factory.mktemp("tests") for _ in range(4)]
+    for folder in (using, not_using, off):
+        installed(folder)
+    files = {"test_using.py": USING}
+    by_name = ("-p", "geopb.testing.plugin")
+    alone = {"PYTEST_DISABLE_PLUGIN_AUTOLOAD": "1"}
+    others = {"test_not_using.py": NOT_USING}
+    return SideBySide(
+        {
+            "using": partial(run_pytest, using, files, "-q"),
+            "turned off": partial(run_pytest, off, files, "-q", "-p", "no:geopb"),
+            "not using": partial(run_pytest, not_using, others, "-q"),
+            "named": partial(run_pytest, named, files, "-q", *by_name, **alone),
+        }
+    )
+
+
+def test_the_fixtures_come_by_themselves_where_geopb_is_installed(runs: Runs) -> None:
+    status, output = runs["using"]
+
+    assert status == 0, output
+    assert "2 passed" in output
+
+    status, output = runs["turned off"]
+
+    assert status == 1
+    assert "fixture 'pb_pair' not found" in output
+
+
+def test_tests_that_do_not_use_it_are_not_disturbed(runs: Runs) -> None:
+    status, output = runs["not using"]
 
     assert status == 0, output
     assert "2 passed" in output
 
 
-def test_the_plugin_may_be_named_where_plugins_are_not_looked_for(
-    tmp_path: Path,
-) -> None:
-    status, output = run_pytest(
-        tmp_path,
-        {"test_using.py": USING},
-        "-q",
-        "-p",
-        "geopb.testing.plugin",
-        PYTEST_DISABLE_PLUGIN_AUTOLOAD="1",
-    )
+def test_the_plugin_may_be_named_where_plugins_are_not_looked_for(runs: Runs) -> None:
+    status, output = runs["named"]
 
     assert status == 0, output
 
