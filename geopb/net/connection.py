@@ -145,6 +145,7 @@ class Connection(Faces):
             prepare(self._sock, self.options.limits.keepalive)
             self._transport.begin(self._writer.wake, self._write_failed)
             lost = self._read()
+            self._writer.deaf = True
             self.flush(_LAST_FLUSH)
         finally:
             killed = f"the reader of {self.peer} was killed"

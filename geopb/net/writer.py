@@ -78,6 +78,7 @@ class Writer:
         "_sock",
         "_watch",
         "callback",
+        "deaf",
     )
 
     def __init__(
@@ -103,6 +104,9 @@ class Writer:
         #: A worker has the role: nobody else may write.
         self._busy = False
         self._closed = False
+        #: Nothing is read any more, so that what the peer would have to take first is
+        #: never sent.
+        self.deaf = False
         #: Those that wait until all is sent.
         self._flushed: Sequence[Event] = ()
 
@@ -281,7 +285,9 @@ class Writer:
         return sent
 
     def _is_all_sent(self) -> bool:
-        return not (self._busy or self._outgoing.more or self._outgoing.held)
+        if self._busy or self._outgoing.more:
+            return False
+        return self.deaf or not self._outgoing.held
 
     def _all_sent(self) -> None:
         flushed, self._flushed = self._flushed, ()

@@ -18,7 +18,7 @@ from geopb.wire import messages
 from tests.conftest import Pair, Serve
 from tests.net.peers import Peer
 from tests.net.roots import Doing, root_of
-from tests.support import client_connection, eventually
+from tests.support import client_connection, eventually, server_connection
 from tests.vectors.cbor import frame
 
 LinkedPair = Callable[..., InMemory]
@@ -127,6 +127,20 @@ def test_what_is_held_is_sent_before_the_connection_is_closed(pair: Pair) -> Non
 
     eventually(lambda: taken)
     assert taken == [bytes(8 * MEBI)]
+
+
+def test_a_client_that_goes_is_not_held_up_by_what_it_has_not_taken(pair: Pair) -> None:
+    """The server has more for it, and would send that when it is told so."""
+    server, client = pair(Doing(lambda: bytes(8 * MEBI)))
+    large = root_of(client).callRemote("do")
+    eventually(lambda: server_connection(server).broker.unsent > MEBI)
+    begun = monotonic()
+
+    client.disconnect()
+
+    assert monotonic() - begun < 0.5
+    with pytest.raises(pb.PBConnectionLost):
+        large.get(timeout=5)
 
 
 class Telling(Peer):
