@@ -17,7 +17,7 @@ from tests.broker.harness import HELLO, Side, Thing
 from tests.gauntlet.arena import Raw
 from tests.gauntlet.conftest import MakeArena
 from tests.gauntlet.corpus_tags import CONTENTS
-from tests.vectors.cbor import Tag, frame
+from tests.vectors.cbor import Tag, frame, head
 
 #: A good one of each kind, to a side that has asked question 1 and given object 1, and
 #: how many of its fields are needed.
@@ -188,6 +188,8 @@ def test_ids_that_are_none() -> None:
                 assert ended(side)
 
 
+#: ``[4, *[1, 1] * 500_000]``, without a step for each.
+A_MILLION = head(4, 1_000_001) + b"\x04" + b"\x01" * 1_000_000
 BREAKING = {
     "49 a call before the hello": (False, frame(GOOD[messages.CALL][0])),
     "51 an unknown version": (False, frame([0, "geopb", {"versions": [2, 99]}])),
@@ -208,7 +210,7 @@ BREAKING = {
     "a chunk of nothing": (True, frame([5, 1, b"x"])),
     "a call that was not run for nothing": (True, frame([12, 1, 9])),
     "a call that was not run for itself": (True, frame([12, 1, 1])),
-    "a release of a million": (True, frame([4, *[1, 1] * 500_000])),
+    "a release of a million": (True, len(A_MILLION).to_bytes(4, "big") + A_MILLION),
     "a deep message": (True, b"\x00\x00\x08\x00" + b"\x81" * 2048),
 }
 

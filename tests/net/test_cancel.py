@@ -12,6 +12,7 @@ import pytest
 from gevent.event import AsyncResult, Event
 
 import geopb as pb
+from geopb.net import connection as net_connection
 from geopb.testing import connected_pair
 from geopb.testing.link import MemoryLink
 from geopb.wire import messages
@@ -782,8 +783,10 @@ def test_a_question_asked_again_while_it_runs_ends_the_connection(
 
 
 def test_a_peer_that_calls_and_cancels_and_never_reads_is_bounded(
-    serve: Serve,
+    serve: Serve, monkeypatch: pytest.MonkeyPatch
 ) -> None:
+    # It takes nothing of what is said to it last either.
+    monkeypatch.setattr(net_connection, "_LAST_FLUSH", 0.05)
     root = Holding()
     server = serve(root, max_pending_calls=8, max_unsent_bytes=50_000)
     with Peer(server) as peer:
