@@ -7,6 +7,7 @@ from __future__ import annotations
 import logging
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
+from functools import cache
 from time import monotonic
 from typing import Any
 
@@ -76,7 +77,9 @@ class Realm:
         return interfaces[0], self.made[-1], lambda: self.out.append(avatarId)
 
 
+@cache
 def users() -> Any:
+    """Return who may log in: none of the tests changes it, and it is dear to make."""
     return pb.InMemoryUsernamePasswordDatabaseDontUse(alice="sesame", bob="b")
 
 
