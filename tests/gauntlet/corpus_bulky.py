@@ -58,6 +58,11 @@ def filled(one: bytes, size: int = FILLED - 64) -> bytes:
     return head(4, count) + one * count
 
 
+def repeated(value: Any, count: int) -> bytes:
+    """Return an array of so many of one value."""
+    return head(4, count) + item(value) * count
+
+
 def _amplified() -> Iterator[Payload]:
     """One mebibyte of the smallest things of each kind."""
     plain = {
@@ -246,11 +251,15 @@ def _colliding() -> Iterator[Payload]:
             yield from each("collide", fits, cases)
     yield from _probing()
     many: dict[str, Any] = {
-        "100 dicts of 1,000 keys": lambda: (
-            [Tag(tags.MAP, [e for key in hostile.uuids(1000) for e in (key, 0)])] * 100
+        "100 dicts of 1,000 keys": lambda: repeated(
+            Tag(tags.MAP, [e for key in hostile.uuids(1000) for e in (key, 0)]), 100
         ),
-        "2,000 sets of 30 keys": lambda: [Tag(tags.SET, hostile.uuids(30))] * 2000,
-        "20,000 sets of 5 keys": lambda: [Tag(tags.SET, hostile.uuids(5))] * 11_000,
+        "2,000 sets of 30 keys": lambda: repeated(
+            Tag(tags.SET, hostile.uuids(30)), 2000
+        ),
+        "20,000 sets of 5 keys": lambda: repeated(
+            Tag(tags.SET, hostile.uuids(5)), 11_000
+        ),
         "20,000 floats": lambda: Tag(tags.SET, [n / 7 for n in range(20_000)]),
         "NaN 100,000 times": lambda: (
             head(6, tags.SET) + head(4, 100_000) + b"\xf9\x7e\x00" * 100_000

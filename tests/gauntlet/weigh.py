@@ -59,7 +59,7 @@ def weigh_each(payloads: Iterable[Payload]) -> Iterator[dict[str, Any]]:
     begun: deque[_Child] = deque()
     for payload in payloads:
         begun.append(_Child([payload]))
-        if len(begun) == os.cpu_count():
+        if len(begun) >= (os.cpu_count() or 1):
             yield from begun.popleft().told()
     while begun:
         yield from begun.popleft().told()
