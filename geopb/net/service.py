@@ -71,8 +71,7 @@ class Service:
 
     def __init__(self, broker: Broker, gate: Gate, options: Options, share: Share):
         #: Calls that run; and of those and the held ones, those that want an answer.
-        self.running = 0
-        self.asked = 0
+        self.running = self.asked = 0
         #: What those weigh that are here and not answered.
         self.load = Load(options.limits.max_pending_bytes)
         #: Calls that wait for answers that they name, before they run.
@@ -86,11 +85,9 @@ class Service:
         # Made when needed, as on most connections it never is.
         self._held: deque[IncomingCall] | tuple[()] = ()
         self._broker, self._gate = broker, gate
-        self._outbox = broker.post.outbox
-        self._high = broker.limits.max_unsent_bytes
+        self._outbox, self._high = broker.post.outbox, broker.limits.max_unsent_bytes
         self._options, self._limit = options, options.limits.max_pending_calls
-        self._pool = worker_pool()
-        self._next = NextCalls(self._serve, share)
+        self._pool, self._next = worker_pool(), NextCalls(self._serve, share)
         self._calls = Running(self)
         # Made when needed: most connections have no caches.
         self._updates: Updates | None = None
@@ -134,9 +131,8 @@ class Service:
         if call.question is not None:
             limit = self._limit * _NESTED_SHARE if nested else self._limit
             if self.asked >= limit:
-                size = self.asked + 1
-                name = "max_pending_calls"
-                error = over_limit(name, self._limit, "running calls", size)
+                most, size = self._limit, self.asked + 1
+                error = over_limit("max_pending_calls", most, "running calls", size)
                 self._refuse(call, error)
                 return
         self.expect(call)
