@@ -108,12 +108,7 @@ class Broker:
         self.call = asking.call
         #: Calls of the peer's that name answers: for the host that runs them.
         self.pipeline = Pipeline(
-            host,
-            objects,
-            self.exports,
-            self.imports,
-            readers,
-            self.intake,
+            host, objects, self.exports, self.imports, readers, self.intake
         )
         self._answering = Answering(self.post, objects, self.pipeline, limits, registry)
         #: Answer calls: see `Answering`.
@@ -206,7 +201,7 @@ class Broker:
                 elif self.state is not _OPEN:
                     raise ProtocolError(f"bulk while {self.state.value}")
             else:
-                self._receive_part(body)
+                self.receive_part(body)
         if intake.frames.refusal is not None:
             raise intake.frames.refusal
 
@@ -221,16 +216,17 @@ class Broker:
         if type(message) is not list:
             self._fail_one(cast(Refused, message))
             return
-        kind = message[0]
+        kind, state = message[0], self.state.value
         act = self._act.get(kind) if type(kind) is int else None
         if act is None:
             raise ProtocolError(
-                f"a message of kind {safe_repr(kind, 20)} while {self.state.value}"
+                f"a message of kind {safe_repr(kind, 20)} while {state}"
             )
         act(self, message, unfinished)
 
-    def _receive_part(self, part: Any) -> None:
-        if self.state is not State.OPEN:
+    def receive_part(self, part: Any) -> None:
+        """Take a part of a chunk, as `receive` does; `part` is what `frames` gave."""
+        if self.state is not _OPEN and self.state is not _CLOSED:
             raise ProtocolError(f"bulk while {self.state.value}")
         whole = self.intake.add_chunk(part)
         self.post.took(len(part[1]), part[2])

@@ -60,7 +60,11 @@ class Reader:
         share: What the connection may use of the loop.
     """
 
-    __slots__ = ("_broker", "_gate", "_line", "_share", "_sock")
+    # fmt: off
+    __slots__ = (
+        "_broker", "_buffer", "_gate", "_line", "_recv_into", "_share", "_sock"
+    )
+    # fmt: on
 
     def __init__(
         self,
@@ -75,6 +79,9 @@ class Reader:
         self._broker = broker
         self._gate = gate
         self._share = share
+        #: For parts of chunks, once there are any.
+        self._buffer = memoryview(b"")
+        self._recv_into: Callable[[memoryview], int] | None = None
 
     def run(self) -> None:
         """Read until the stream ends or the peer has said goodbye; blocks.
@@ -102,8 +109,7 @@ class Reader:
         frames = broker.frames
         has_buffer = self._line.recv_into is not None
         data: bytes | memoryview
-        size = _MOST_BYTES
-        opening = True
+        size, opening = _MOST_BYTES, True
         while True:
             wait()
             try:
@@ -116,9 +122,10 @@ class Reader:
             if not data:
                 return
             begun = perf_counter()
-            broker.receive(data)
-            if frames.chunk_left and has_buffer and len(data) == _CHUNK_BYTES:
-                self._read_on()
+            if frames.chunk_left:
+                self._receive_chunk(data)
+            else:
+                broker.receive(data)
             # The wait for more must not keep these alive.
             del data
             if gate.waited_for:
@@ -148,12 +155,23 @@ class Reader:
 
         It is in a buffer of all readers: the broker copies it before anything else.
         """
-        buffer = _buffer()[: self._broker.frames.chunk_left + _BEHIND_BYTES]
-        return buffer[: self._line.recv_into(buffer)]  # type: ignore[misc]
+        if self._recv_into is None:
+            # Most connections never have so large bytes.
+            self._buffer, self._recv_into = _buffer(), self._line.recv_into
+        buffer = self._buffer[: self._broker.frames.chunk_left + _BEHIND_BYTES]
+        return buffer[: self._recv_into(buffer)]  # type: ignore[misc]
 
-    def _read_on(self) -> None:
-        """Read more of the chunk under way, once, as a full buffer has come of it."""
-        if self._broker.frames.chunk_left <= _CHUNK_BYTES:
+    def _receive_chunk(self, data: bytes | memoryview) -> None:
+        """Have the broker take what has come of the chunk under way.
+
+        And more of it, once, where a full buffer has come.
+        """
+        broker, frames = self._broker, self._broker.frames
+        if not isinstance(data, memoryview) or len(data) > frames.chunk_left:
+            broker.receive(data)
+            return
+        broker.receive_part(frames.rest(data))
+        if len(data) < _CHUNK_BYTES or frames.chunk_left <= _CHUNK_BYTES:
             return
         try:
             part = self._read_chunk()
@@ -161,7 +179,7 @@ class Reader:
             return
         # Nothing at the end of the stream, which is found once more in the next turn.
         if part:
-            self._broker.receive(part)
+            broker.receive_part(frames.rest(part))
 
 
 _buffers: WeakKeyDictionary[Any, memoryview] = WeakKeyDictionary()

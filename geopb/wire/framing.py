@@ -138,6 +138,12 @@ class FrameReader:
         self._between = self._hello_seen and not self.in_the_middle
         return bodies
 
+    def rest(self, part: memoryview) -> ChunkPart:
+        """Return what `feed` would, of bytes that are of the chunk under way alone."""
+        left = self.chunk_left = self.chunk_left - len(part)
+        self._between = not left
+        return self._bulk, part, left
+
     def _feed(self, data: Any) -> list[bytes | ChunkPart]:
         if self.chunk_left:
             bodies: list[bytes | ChunkPart] = []

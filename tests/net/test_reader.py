@@ -113,7 +113,7 @@ class Chunks(Slow):
 
     def __init__(self, left: int) -> None:
         super().__init__(0.0)
-        self.frames = SimpleNamespace(chunk_left=left)
+        self.frames = SimpleNamespace(chunk_left=left, rest=lambda part: part)
         self.views: list[bool] = []
         self.taken = b""
 
@@ -122,6 +122,9 @@ class Chunks(Slow):
         self.views.append(type(data) is memoryview)
         self.frames.chunk_left = max(self.frames.chunk_left - len(data), 0)
         self.taken += data
+
+    def receive_part(self, part: Any) -> None:
+        self.receive(part)
 
 
 def test_a_chunk_is_read_into_a_buffer_and_little_behind_it(load: Load) -> None:
