@@ -87,9 +87,6 @@ class DeadReferenceError(Error):
 
     __module__ = "geopb"
 
-    #: What ended the connection: that calls fail with which were pending.
-    lost: Exception | None = None
-
 
 class Draining(DeadReferenceError):
     """The peer is shutting down and takes no new calls. Nothing was run."""

@@ -11,11 +11,12 @@ from __future__ import annotations
 import sys
 from collections import deque
 from collections.abc import Callable
+from contextvars import Context, ContextVar, copy_context
 from time import monotonic
 from typing import TYPE_CHECKING, Any
 from weakref import WeakKeyDictionary
 
-from gevent import Greenlet, GreenletExit, get_hub
+from gevent import Greenlet, GreenletExit, get_hub, getcurrent
 from greenlet import greenlet
 
 Job = Callable[[Any], object]
@@ -196,6 +197,24 @@ def worker_pool() -> WorkerPool:
     if pool is None:
         pool = _pools[hub] = WorkerPool()
     return pool
+
+
+#: Whether a call that is sent in this context was made in a job, where it was made
+#: before: it had to wait, or is made again. None for what is made here and now.
+made_in_worker: ContextVar[bool | None] = ContextVar("made_in_worker", default=None)
+
+
+def in_worker() -> bool:
+    """Whether a call made here is made in a job: in a remote method or a handler."""
+    before = made_in_worker.get()
+    return type(getcurrent()) is Worker if before is None else before
+
+
+def context_for_later() -> Context:
+    """Copy the context, for a call that is made here and sent later, in a job."""
+    context = copy_context()
+    context.run(made_in_worker.set, in_worker())
+    return context
 
 
 def interrupt_main(error: BaseException) -> None:

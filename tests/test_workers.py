@@ -18,8 +18,7 @@ from gevent import getcurrent
 from gevent.event import Event
 
 import geopb as pb
-from geopb.promise.jobs import in_worker
-from geopb.workers import Worker, WorkerPool, worker_pool
+from geopb.workers import Worker, WorkerPool, in_worker, worker_pool
 from tests.support import collect, collected, eventually, in_thread, run_python, turns
 
 

@@ -123,7 +123,7 @@ class Answering:
         abandon(call.unfinished)
         if call.question is not None and not self._post.closed:
             self._post.send([messages.NOT_RUN, call.question, question])
-            self._pipeline.put_off(call.question)
+            self._pipeline.failed(call.question)
 
     def check_unread(self) -> None:
         """Look whether the peer takes the refusals that the reader sends it.

@@ -38,9 +38,6 @@ class Host(Line, Protocol):
     def is_open(self, question: int) -> bool:
         """Whether a call of the peer's is here and not answered."""
 
-    def is_waiting(self, question: int) -> bool:
-        """Whether a call of the peer's is here, and waits for answers that it names."""
-
     def run_waiting(self, call: IncomingCall) -> None:
         """The last answer was given that a call waited for which names answers."""
 

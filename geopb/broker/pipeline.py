@@ -1,7 +1,6 @@
 """Calls of the peer that name answers of this side, given or still to be given.
 
-Owns which calls wait for which answers, or for which calls to begin, and what is kept
-of the last answers: numbers
+Owns which calls wait for which answers, and what is kept of the last answers: numbers
 and a few hundred bytes, never an object of the user's. Of a call that cannot be run so
 the peer is told `NOT_RUN`; then its caller, who has the answer, makes it again. So
 nothing has to be kept for anyone's calls to be right. Never runs a call: the host does.
@@ -51,10 +50,6 @@ class Given:
 
 
 _NOTHING = Given()
-#: The beginning of a call that was not run.
-_PUT_OFF = Given()
-#: Calls that were not run last: those that are to begin after them are not run either.
-_LAST_PUT_OFF = 32
 #: In place of a queue that is empty; never changed.
 _NONE: deque[Any] = deque(maxlen=0)
 #: Calls, each once, in the order of their coming.
@@ -67,24 +62,20 @@ class Names:
     Attributes:
         target: The question whose answer is called, None where an object is.
         slots: Where in its arguments answers belong.
-        after: The question whose call is to begin first, None for none.
-        missing: Questions that are not answered yet; below 0, whose call has not begun.
-        found: What came of the others.
+        missing: Questions that are not answered yet.
+        found: The answers to the others.
     """
 
-    __slots__ = ("after", "found", "missing", "slots", "target")
+    __slots__ = ("found", "missing", "slots", "target")
 
-    def __init__(
-        self, target: int | None, slots: list[AnswerSlot], after: int | None = None
-    ) -> None:
+    def __init__(self, target: int | None, slots: list[AnswerSlot]) -> None:
         self.target = target
         self.slots = slots
-        self.after = after
         self.missing: set[int] = set()
         self.found: dict[int, Given] = {}
 
     def questions(self) -> list[int]:
-        """Return those whose answers it names."""
+        """Return all of them."""
         questions = [slot.question for slot in self.slots]
         return questions if self.target is None else [self.target, *questions]
 
@@ -94,8 +85,8 @@ class Pipeline:
 
     # fmt: off
     __slots__ = (
-        "_due", "_exports", "_forgotten", "_giving", "_host", "_imports", "_intake",
-        "_left", "_objects", "_put_off", "_readers", "kept", "waiting"
+        "_due", "_exports", "_giving", "_host", "_imports", "_intake", "_left",
+        "_objects", "_readers", "kept", "waiting"
     )
     # fmt: on
 
@@ -115,12 +106,7 @@ class Pipeline:
         self._readers = readers
         self._intake = intake
         #: Calls by the questions that they wait for, each in the order of their coming.
-        #: Below 0: not for the answer, but for the call to begin.
         self.waiting: dict[int, _Calls] = {}
-        #: Questions of calls that were not run, the last of them; made when needed. And
-        #: the greatest that is not among them any more.
-        self._put_off: deque[int] = _NONE
-        self._forgotten = 0
         #: The last answers that are no objects: each body stands in the place of its
         #: question, counted round. Made when needed, and never another.
         self.kept: list[bytes] = []
@@ -143,31 +129,16 @@ class Pipeline:
                 names.missing.add(question)
             else:
                 names.found[question] = self._given(question)
-        after = names.after
-        if after is not None and self._host.is_waiting(after):
-            self.waiting.setdefault(-after, {})[call] = None
-            names.missing.add(-after)
-        elif after is not None and self._may_be_put_off(after):
-            names.found[-after] = _PUT_OFF
         return bool(names.missing)
 
     def leave(self, call: IncomingCall) -> None:
-        """Forget a call that does not wait any more: it was stopped.
-
-        If it was itself to begin after another, what was to begin after it is not run.
-        """
-        names = call.names
-        if names is None or call.question is None:
-            return
-        for question in names.missing:
+        """Forget a call that does not wait any more: it was stopped."""
+        for question in () if call.names is None else call.names.missing:
             waiting = self.waiting.get(question)
             if waiting is not None:
                 waiting.pop(call, None)
                 if not waiting:
                     del self.waiting[question]
-        if names.after is not None and -names.after in names.missing:
-            self._note_put_off(call.question)
-            self._give(-call.question, _PUT_OFF)
 
     def complete(self, call: IncomingCall, names: Names) -> int | None:
         """Give a call what it has named; return the question that it cannot have.
@@ -181,8 +152,6 @@ class Pipeline:
             if target is None:
                 return names.target
             call.target = target
-        if names.after is not None and names.found.get(-names.after) is _PUT_OFF:
-            return names.after
         values: dict[int, object] = {}
         if not self._giving:
             self._left = _MOST_BYTES
@@ -209,7 +178,7 @@ class Pipeline:
             for call in self.waiting.get(waiting.pop(), ()):
                 if call.waits and id(call) not in seen:
                     seen.add(id(call))
-                    waiting += call.question or 0, -(call.question or 0)
+                    waiting.append(call.question or 0)
         return len(seen)
 
     # -- answers out -----------------------------------------------------------------
@@ -236,36 +205,9 @@ class Pipeline:
         if self.waiting:
             self._give(question, _NOTHING)
 
-    def begins(self, call: IncomingCall) -> None:
-        """Let go on what was to begin after a call: it has been given to its worker."""
-        if self.waiting and call.question is not None:
-            self._give(-call.question, _NOTHING)
-
-    def put_off(self, question: int) -> None:
-        """Take note of a call that was not run, nor answered: it is made again."""
-        self._note_put_off(question)
-        if self.waiting:
-            self._give(-question, _PUT_OFF)
-            self._give(question, _NOTHING)
-
-    def _note_put_off(self, question: int) -> None:
-        if not self._put_off:
-            self._put_off = deque()
-        elif len(self._put_off) >= _LAST_PUT_OFF:
-            self._forgotten = max(self._forgotten, self._put_off.popleft())
-        self._put_off.append(question)
-
-    def _may_be_put_off(self, question: int) -> bool:
-        """Whether a call that does not wait never began, as far as that is known."""
-        if question in self._put_off:
-            return True
-        here = self._host.is_open(question) or self._intake.waits_for_bulk(question)
-        return not here and question <= self._forgotten
-
     def clear(self) -> None:
         """Forget all: the connection has ended."""
         self.waiting.clear()
-        self._put_off = _NONE
         self._due = _NONE
         self.kept.clear()
 

@@ -43,38 +43,28 @@ def take_call(
         call.weight = size * STRUCTURE_WEIGHT
     if unfinished is not None:
         call.unfinished = unfinished
-    after = None
     if options:
         call.nested = options.get(messages.NESTED) is True
         call.timeout = messages.read_timeout(options)
-        after = messages.read_after(options)
-    if (target is None or unfinished is not None or after is not None) and not _names(
-        call, number, after
-    ):
+    if (target is None or unfinished is not None) and not _names(call, number):
         return
     start = broker.host.start
     start(call)
 
 
-def _names(call: IncomingCall, number: int, after: int | None) -> bool:
+def _names(call: IncomingCall, number: int) -> bool:
     """Note what a call names; refuse it, and return False, if it may not.
-
-    Args:
-        call: The call.
-        number: Its target, below 0 an answer's.
-        after: The question whose call is to begin first, None for none.
 
     Raises:
         ProtocolError: It wants no answer, and so could not be made again.
     """
     slots = [] if call.unfinished is None else call.unfinished.named
-    if number >= 0 and not slots and after is None:
+    if number >= 0 and not slots:
         return True
     if call.question is None:
         raise ProtocolError("a call that names an answer and wants none")
-    names = call.names = Names(-number if number < 0 else None, slots, after)
-    questions = names.questions()
-    for question in questions if after is None else [*questions, after]:
+    names = call.names = Names(-number if number < 0 else None, slots)
+    for question in names.questions():
         if not (0 < question < call.question or _is_here(call, question)):
             # Also what would make calls wait for one another.
             abandon(call.unfinished)

@@ -18,18 +18,15 @@ from geopb.broker.references import RemoteReference
 from geopb.broker.releases import release_dropped
 from geopb.errors import DeadlineExceeded, DeadReferenceError, Draining
 from geopb.finalizers import get_ident
-from geopb.flavors.referenceable import method_name
 from geopb.jelly.census import LIGHT_BYTES, is_small
-from geopb.net.early import call_after, call_named, call_with_promises
+from geopb.net.early import call_named, call_with_promises
 from geopb.net.gate import Gate
 from geopb.net.running import served_here
 from geopb.promise.answer import Answer, TimedAnswer
-from geopb.promise.chain import call_value
 from geopb.promise.combine import failed_result
 from geopb.promise.deadline import time_left, too_late, until
 from geopb.promise.following import outcome
 from geopb.promise.promise import Promise
-from geopb.promise.turns import Turn
 from geopb.text import safe_str
 from geopb.wire.messages import call_options
 
@@ -115,14 +112,6 @@ class Caller:
     ) -> Promise[Any]:
         """Call a method of what the answer to a question will be, at once if it can."""
         return call_named(self, answer, method, args, kwargs)
-
-    def call_behind(
-        self, before: Turn, value: Any, method: Any, args: Any, kwargs: Any
-    ) -> Any:
-        """Call a method of `value`, to begin after `before`, which is on its way."""
-        if not isinstance(value, RemoteReference) or value._line is not self.line:
-            return call_value(value, method, args, kwargs)
-        return call_after(self, before, value, method_name(method), args, kwargs)
 
     @property
     def line(self) -> object:
@@ -263,7 +252,6 @@ class Caller:
             timer.close()
 
     def _dead(self) -> DeadReferenceError:
-        lost = self._connection.lost
-        error = DeadReferenceError(f"stale reference: {safe_str(lost, 500)}")
-        error.lost = lost
-        return error
+        return DeadReferenceError(
+            f"stale reference: {safe_str(self._connection.lost, 500)}"
+        )

@@ -11,7 +11,7 @@ from functools import partial
 from time import monotonic
 from typing import TYPE_CHECKING, Any
 
-from geopb.broker.pending import GoesLater, NotYet, There, holds_pending
+from geopb.broker.pending import GoesLater, NotYet, There
 from geopb.broker.references import RemoteReference
 from geopb.errors import DeadlineExceeded, DeadReferenceError
 from geopb.flavors.referenceable import method_name
@@ -21,12 +21,11 @@ from geopb.promise.chain import call_value
 from geopb.promise.combine import failed_result, result, succeed
 from geopb.promise.deadline import time_left, until
 from geopb.promise.early import EarlyAnswer
-from geopb.promise.jobs import context_for_later
 from geopb.promise.naming import NamedAnswer
-from geopb.promise.pipelining import call_behind, call_on, dependents, last_source
+from geopb.promise.pipelining import call_on, dependents, last_source
 from geopb.promise.promise import Promise
-from geopb.promise.turns import Turn
 from geopb.wire.messages import call_options
+from geopb.workers import context_for_later
 
 if TYPE_CHECKING:
     from geopb.net.caller import Caller
@@ -36,20 +35,13 @@ def call_named(
     caller: Caller, answer: Answer[Any], method: Any, args: Any, kwargs: Any
 ) -> Promise[Any]:
     """Call a method of what the answer to a question will be, at once if it can go."""
-
-    def send(before: Any, args: Any, kwargs: Any) -> Promise[Any]:
-        on, name = answer.named(), method_name(method)
-        try:
-            call = _Call(caller, on, 0, name, args, kwargs)
-            call.before = before
-            return call.send(None)
-        except DeadReferenceError as error:
-            return failed_result(error)
-        except (GoesLater, NotYet):
-            return call_on(answer, result(), method, args, kwargs)
-
-    called: Promise[Any] = call_behind(answer, result(), args, kwargs, send)
-    return called
+    call = _Call(caller, answer.named(), 0, method_name(method), args, kwargs)
+    try:
+        return call.send(None)
+    except DeadReferenceError as error:
+        return failed_result(error)
+    except (GoesLater, NotYet):
+        return call_on(answer, result(), method, args, kwargs)
 
 
 def call_with_promises(
@@ -65,27 +57,12 @@ def call_with_promises(
     Raises:
         DeadReferenceError: The connection is gone.
     """
-    return _Call(caller, None, target, name, args, kwargs).send_when_it_can(timeout)
-
-
-def call_after(
-    caller: Caller,
-    before: Turn,
-    reference: RemoteReference,
-    name: str,
-    args: tuple[Any, ...],
-    kwargs: dict[str, Any],
-) -> Promise[Any]:
-    """Call a method of an object, to begin after another call that is on its way.
-
-    Raises:
-        DeadReferenceError: The connection is gone.
-    """
-    call = _Call(caller, None, reference._entry.number, name, args, kwargs)
-    call.before = before
-    # It is as new as any, unless a promise says otherwise.
-    call.early = holds_pending((args, kwargs))
-    return call.send_when_it_can(getattr(reference, "_timeout", None))
+    call = _Call(caller, None, target, name, args, kwargs)
+    try:
+        return call.send(timeout)
+    except NotYet as waits:
+        pending: Any = waits.pending
+        return dependents(last_source(pending)).add(result(), call.later(), timeout)
 
 
 class _Call:
@@ -98,10 +75,6 @@ class _Call:
         name: The method.
         args: Its arguments.
         kwargs: Likewise.
-
-    Attributes:
-        before: The call that is to begin first, None for none.
-        early: It depends on one that is under way.
     """
 
     def __init__(
@@ -113,8 +86,6 @@ class _Call:
         args: tuple[Any, ...],
         kwargs: dict[str, Any],
     ) -> None:
-        self.before: Turn | None = None
-        self.early = True
         self._caller = caller
         self._on = on
         self._target = target
@@ -135,7 +106,7 @@ class _Call:
         begun = monotonic()
         seconds = time_left(timeout)
         try:
-            nested = caller.enter(seconds, self._args, self._kwargs, early=self.early)
+            nested = caller.enter(seconds, self._args, self._kwargs, early=True)
         except DeadlineExceeded as error:
             return failed_result(error)
         early: EarlyAnswer[Any] = EarlyAnswer(caller.hub)
@@ -144,19 +115,16 @@ class _Call:
             early.settle(None, on.failure)
             return early
         left = None if seconds is None else seconds - (monotonic() - begun)
-        stands = None if self.before is None else self.before.stands()
-        after = stands.question if isinstance(stands, EarlyAnswer) else None
         early.question, met = caller.call_early(
             self._target if on is None else -on.question,
             self._name,
             self._args,
             self._kwargs,
             early,
-            call_options(nested=nested, timeout=left, after=after),
+            call_options(nested=nested, timeout=left),
         )
         early.caller = caller
         names = [each for _, each in met if isinstance(each, NamedAnswer)]
-        late = bool(names)
         if on is not None:
             names.insert(0, on)
         if early.ready():
@@ -166,41 +134,23 @@ class _Call:
             for promise, each in met
         }
         until_then = None if seconds is None else begun + seconds
-        if names or after is not None:
-            again = self._again(instead, until_then)
-            early.name(names, again, before=self.before, after=after)
-            if late:
-                early.waits_for_arguments()
+        if names:
+            early.name(names, self._again(instead, until_then))
         if seconds is not None:
             # Packing may have taken its time: users' code runs there.
             early.expire_in(seconds - (monotonic() - begun))
         return early
 
-    def send_when_it_can(self, timeout: float | None) -> Promise[Any]:
-        """Send it, now or when a promise is there that it waits for.
-
-        Raises:
-            DeadReferenceError: The connection is gone.
-        """
-        try:
-            return self.send(timeout)
-        except NotYet as waits:
-            pending: Any = waits.pending
-            waiting = dependents(last_source(pending))
-            return waiting.add(result(), self._later(), timeout)
-
-    def _later(self) -> Callable[[object], Promise[Any]]:
+    def later(self) -> Callable[[object], Promise[Any]]:
         """Return what makes the call when a promise that it waits for is there."""
         (args, kwargs), _ = snapshot((self._args, self._kwargs))
         held, target, name = self._held, self._target, self._name
-        caller, before = self._caller, self.before
+        caller = self._caller
 
         def call(_: object) -> Promise[Any]:
             # It holds the reference until then.
             number = target if held is None else held._entry.number
-            later = _Call(caller, None, number, name, args, kwargs)
-            later.before = before
-            return later.send_when_it_can(None)
+            return call_with_promises(caller, number, name, args, kwargs, None)
 
         return call
 
@@ -230,10 +180,10 @@ class _Call:
         elif on is not None:
             called = call_value(called, self._name, args, kwargs)
             return called if isinstance(called, Promise) else succeed(called)
-        call = _Call(caller, None, target, self._name, args, kwargs)
-        call.before = self.before
         try:
-            return call.send(None)
-        except DeadReferenceError as dead:
-            # It was pending when the line went.
-            raise dead.lost or dead from None
+            return _Call(caller, None, target, self._name, args, kwargs).send(None)
+        except DeadReferenceError:
+            if caller.lost is not None:
+                # It was pending when the line went.
+                raise caller.lost from None
+            raise

@@ -81,10 +81,6 @@ class Faces:
         """Whether a call of the peer's is here and not answered."""
         return bool(self.service.is_open(question))
 
-    def is_waiting(self, question: int) -> bool:
-        """Whether a call of the peer's is here, and waits for answers that it names."""
-        return bool(self.service.is_waiting(question))
-
     def run_waiting(self, call: IncomingCall) -> None:
         """The last answer was given that a call waited for which names answers."""
         self.service.run_waiting(call)

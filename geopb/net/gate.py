@@ -20,8 +20,7 @@ from gevent.hub import Waiter
 from geopb.broker.broker import Broker
 from geopb.jelly.census import is_small
 from geopb.notices import Notices
-from geopb.promise.jobs import in_worker
-from geopb.workers import worker_pool
+from geopb.workers import in_worker, worker_pool
 
 _waits = Notices(logging.getLogger("geopb.connection"), "calls have waited long")
 

@@ -64,11 +64,6 @@ class Running:
         """Whether a call of that question is here and not answered."""
         return question in self._calls
 
-    def is_waiting(self, question: int) -> bool:
-        """Whether a call of that question is here, and waits before it can begin."""
-        call = self._calls.get(question)
-        return call is not None and call.waits
-
     def remove(self, call: IncomingCall) -> None:
         """Take note that a call has been answered."""
         self._calls.pop(call.question or -id(call), None)

@@ -94,7 +94,6 @@ class Service:
 
     #: Whether a call is here, ending one early, stopping all: see `Running`.
     is_open = property(attrgetter("_calls.is_open"))
-    is_waiting = property(attrgetter("_calls.is_waiting"))
     cancel = property(attrgetter("_calls.cancel"))
     close = property(attrgetter("_calls.close"))
 
@@ -158,10 +157,10 @@ class Service:
         if call.question is None:
             # Nobody can be told.
             raise error
-        if call.names is not None and (questions := call.names.questions()):
+        if call.names is not None:
             # Made again when what it names has ended, it may find room.
             self._broker.check_unread()
-            self._broker.not_run(call, questions[0])
+            self._broker.not_run(call, call.names.questions()[0])
             return
         abandon(call.unfinished)
         self._broker.refuse(call.question, error)
@@ -179,7 +178,6 @@ class Service:
         lacking = self._broker.pipeline.complete(call, names)
         if lacking is None:
             self._next.submit(call)
-            self._broker.pipeline.begins(call)
         else:
             self.quiet.put_off()
             self._broker.not_run(call, lacking)
@@ -192,7 +190,6 @@ class Service:
         self.waiting -= 1
         self.running += 1
         self._next.submit(call)
-        self._broker.pipeline.begins(call)
 
     def expect(self, call: IncomingCall) -> None:
         """Take note of a call that is to be run."""

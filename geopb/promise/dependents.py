@@ -14,30 +14,37 @@ from typing import TYPE_CHECKING, Any
 from gevent import GreenletExit
 
 from geopb.failure import Failure, failure_of
+from geopb.jelly.snapshot import snapshot
+from geopb.promise.chain import call_value
 from geopb.promise.deadline import time_left, too_late, until
-from geopb.promise.jobs import context_for_later
-from geopb.promise.turns import InTurn
 from geopb.promise.waiting import Waitable
-from geopb.workers import interrupt_main, worker_pool
+from geopb.workers import context_for_later, interrupt_main, worker_pool
 
 if TYPE_CHECKING:
     from geopb.promise.promise import Promise
-    from geopb.promise.turns import Gone
 
 
 class Dependents:
-    """The calls that wait for one promise, or for another call to go."""
+    """The calls that wait for one promise."""
 
     __slots__ = ("_calls", "_promise", "_sending", "_through")
 
-    def __init__(self, promise: Promise[Any] | Gone) -> None:
-        self._promise: Any = promise
+    def __init__(self, promise: Promise[Any]) -> None:
+        self._promise = promise
         #: By their promises, in their order.
         self._calls: OrderedDict[Promise[Any], Callable[[], object]] = OrderedDict()
         #: Whether a worker is sending them.
         self._sending = False
         #: The result that the promise follows, to which they can go already.
         self._through: Promise[Any] | None = None
+
+    def add_call(
+        self, called: Promise[Any], method: Any, args: Any, kwargs: Any
+    ) -> Promise[Any]:
+        """Have `called` settled with what a call on the promise gives; return it."""
+        # As they are now: their owner may change them before they are sent.
+        (args, kwargs), _ = snapshot((args, kwargs))
+        return self.add(called, lambda on: call_value(on, method, args, kwargs))
 
     def add(
         self,
@@ -54,7 +61,6 @@ class Dependents:
         """
         promise = self._promise
         called._waits_for = (promise,)
-        called._waits_here = True
         # Its deadline, above all: it is made now, and sent later.
         context = context_for_later()
         timer: Any = None
@@ -74,7 +80,6 @@ class Dependents:
                 if promise._failure is not None:
                     promise._looked_at()
                     called.settle(None, promise._failure)
-                    called.went()
                     return
                 on = promise._value
             else:
@@ -128,7 +133,6 @@ def _send(called: Promise[Any], call: Callable[[], Any]) -> None:
     except BaseException as error:
         if called.is_unset():
             called.settle(None, failure_of(error))
-        called.went()
         if isinstance(error, KeyboardInterrupt):
             interrupt_main(error)
         elif isinstance(error, GreenletExit):
@@ -136,12 +140,9 @@ def _send(called: Promise[Any], call: Callable[[], Any]) -> None:
         return
     if called.is_unset():
         called.set(answer)
-        if isinstance(answer, InTurn):
-            called.was_sent_as(answer)
     elif isinstance(answer, Waitable):
         # Cancelled meanwhile.
         answer._give_up()
-    called.went()
 
 
 def leave(called: Promise[Any]) -> None:
@@ -150,7 +151,6 @@ def leave(called: Promise[Any]) -> None:
         waiting: Dependents | None = getattr(promise, "_dependents", None)
         if waiting is not None:
             waiting._calls.pop(called, None)
-    called.went()
 
 
 def _expire(called: Promise[Any]) -> None:

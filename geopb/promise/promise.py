@@ -24,9 +24,8 @@ from geopb.promise.dependents import Dependents, leave
 from geopb.promise.following import FOLLOWED, follow
 from geopb.promise.naming import NamedAnswer
 from geopb.promise.pipelining import call_on, stand_in
-from geopb.promise.turns import InTurn
 from geopb.promise.unhandled import Unhandled
-from geopb.promise.waiting import Timeout
+from geopb.promise.waiting import Timeout, Waitable
 from geopb.workers import worker_pool
 
 T_co = TypeVar("T_co", covariant=True)
@@ -34,7 +33,7 @@ T_co = TypeVar("T_co", covariant=True)
 _UNSET: Any = object()
 
 
-class Promise(InTurn, Pending, Generic[T_co]):
+class Promise(Waitable, Pending, Generic[T_co]):
     """A result that will be there later.
 
     Wait for it with `get`, or add handlers that run when it is there, each taking
@@ -42,7 +41,8 @@ class Promise(InTurn, Pending, Generic[T_co]):
     For use in the thread of its hub; any number of greenlets may wait.
     """
 
-    # The state that most never leave stands on the class: each call makes a promise.
+    # The state that most promises never leave stands on the class: a promise is made
+    # for each call.
     _value: Any = _UNSET
     _failure: Failure | None = None
     _handlers: deque[Step] | None = None
@@ -185,9 +185,9 @@ class Promise(InTurn, Pending, Generic[T_co]):
         Of a call's promise, or a root's, that has no handlers the call goes out at
         once, though this one is not there yet: both take one round trip. On any other
         it goes out when the object is there. Calls on one promise start in their
-        order, also where one waits for its arguments. If this promise fails, the call
-        fails with the same failure; if its value cannot be called, with a TypeError.
-        It waits only as `RemoteReference.callRemote` does.
+        order. If this promise fails, the call fails with the same failure; if its
+        value cannot be called, with a TypeError. It waits only as
+        `RemoteReference.callRemote` does.
         """
         self._check_thread()
         method_name(method)

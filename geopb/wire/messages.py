@@ -47,7 +47,6 @@ LONGEST = 1e9
 #: Options of a call, a map behind its arguments.
 NESTED = "nested"
 TIMEOUT = "timeout"
-AFTER = "after"
 
 
 @dataclass(frozen=True, slots=True)
@@ -257,24 +256,19 @@ def read_snapshot(message: list[Any]) -> tuple[int | None, int, list[Any]]:
     raise _wrong("snapshot", message)
 
 
-def call_options(
-    *, nested: bool, timeout: float | None, after: int | None = None
-) -> dict[str, object] | None:
+def call_options(*, nested: bool, timeout: float | None) -> dict[str, object] | None:
     """Return what travels beside the arguments of a call, None for nothing.
 
     Args:
         nested: It is made while serving a call: the peer takes it in although it runs
             as many as it likes, or is shutting down.
         timeout: Seconds that it has, None for no deadline.
-        after: The question whose call is to begin first, None for none.
     """
     options: dict[str, object] = {}
     if nested:
         options[NESTED] = True
     if timeout is not None:
         options[TIMEOUT] = timeout
-    if after is not None:
-        options[AFTER] = after
     return options or None
 
 
@@ -286,14 +280,6 @@ def read_timeout(options: dict[Any, Any]) -> float | None:
     if type(timeout) not in (int, float) or not abs(timeout) < LONGEST:
         raise ProtocolError(f"a call with a timeout of {safe_repr(timeout, 50)}")
     return max(0.0, float(timeout))
-
-
-def read_after(options: dict[Any, Any]) -> int | None:
-    """Return the question whose call is to begin before this one, None for none."""
-    after = options.get(AFTER)
-    if after is None or (is_id(after) and after > 0):
-        return after
-    raise ProtocolError(f"a call after question {safe_repr(after, 50)}")
 
 
 def read_cancel(message: list[Any]) -> tuple[int, bool]:

@@ -192,7 +192,6 @@ class Side:
         self.nested: list[bool] = []
         #: Questions of the peer's calls that are not run yet.
         self.open: set[int | None] = set()
-        self.waiting: set[int | None] = set()
         #: No update of a cache is run until `catch_up`.
         self.slow = False
         #: What hooks have raised whose caller is nobody.
@@ -243,7 +242,6 @@ class Side:
         self.open.add(call.question)
         if call.names is not None and self.broker.pipeline.hold(call, call.names):
             call.waits = True
-            self.waiting.add(call.question)
         else:
             self._begin(call)
 
@@ -251,14 +249,9 @@ class Side:
         """Whether a call of that question is here and not answered."""
         return question in self.open
 
-    def is_waiting(self, question: int) -> bool:
-        """Whether a call of that question waits for others' answers."""
-        return question in self.waiting
-
     def run_waiting(self, call: IncomingCall) -> None:
         """Run a call whose last answer was given."""
         call.waits = False
-        self.waiting.discard(call.question)
         self._begin(call)
 
     def _begin(self, call: IncomingCall) -> None:
@@ -267,7 +260,6 @@ class Side:
             lacking = self.broker.pipeline.complete(call, call.names)
         if lacking is None:
             self._due.append(partial(self._run_or_hold, call))
-            self.broker.pipeline.begins(call)
         else:
             self.open.discard(call.question)
             self.broker.not_run(call, lacking)

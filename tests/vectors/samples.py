@@ -418,12 +418,6 @@ def _messages() -> dict[str, Sample]:
             "call",
             "a call whose time is over counts as one with 0 seconds",
         ),
-        "call-after": (
-            [[1, 2, 0, "take", [], {}, {"after": 1}]],
-            True,
-            "call",
-            "a call that begins after that of question 1, which has begun",
-        ),
         "cancel": (
             [[10, 1]],
             False,
@@ -939,17 +933,6 @@ def _endings() -> dict[str, Sample]:
         "call-timeout-too-long": ends(
             "a timeout is less than 1,000,000,000 seconds",
             [1, 1, 0, "take", [], {}, {"timeout": 1_000_000_000}],
-        ),
-        "call-after-zero": ends(
-            "ids begin at 1", [1, 1, 0, "take", [], {}, {"after": 0}]
-        ),
-        "call-after-text": ends(
-            "what it begins after is a question",
-            [1, 1, 0, "take", [], {}, {"after": "1"}],
-        ),
-        "call-after-one-way": ends(
-            "a call that may be put off wants an answer",
-            [1, None, 0, "take", [], {}, {"after": 1}],
         ),
         "cancel-no-question": ends("what is cancelled is named", [10, None]),
         "cancel-no-bool": ends("late or not", [10, 1, 1]),

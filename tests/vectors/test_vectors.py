@@ -32,7 +32,6 @@ ARGUMENTS: dict[str, Any] = {
     "call-keywords": [],
     "call-nested": [],
     "call-timeout": [],
-    "call-after": [],
     "call-timeout-past": [],
     "call-one-way": [1],
     "answer-passed": [[7]],
@@ -323,12 +322,6 @@ def _send_call_timeout(name: str, side: Side) -> None:
     side.broker.call(0, "take", (), {}, Answer(), options)
 
 
-def _send_call_after(name: str, side: Side) -> None:
-    side.broker.questions.last += 1
-    options = messages.call_options(nested=False, timeout=None, after=1)
-    side.broker.call(0, "take", (), {}, Answer(), options)
-
-
 def _send_draining(name: str, side: Side) -> None:
     side.broker.say_draining()
 
@@ -427,7 +420,6 @@ _SENDERS = {
     "call-nested": _send_call_nested,
     "call-one-way": _send_call_one_way,
     "call-timeout": _send_call_timeout,
-    "call-after": _send_call_after,
     "draining": _send_draining,
     "reference": _send_reference,
     "reference-home": _send_reference_home,
