@@ -16,7 +16,7 @@ from time import monotonic
 from typing import TYPE_CHECKING, Any
 from weakref import WeakKeyDictionary
 
-from gevent import Greenlet, GreenletExit, get_hub, getcurrent
+from gevent import Greenlet, GreenletExit, Timeout, get_hub, getcurrent
 from greenlet import greenlet
 
 Job = Callable[[Any], object]
@@ -146,10 +146,13 @@ class WorkerPool:
         try:
             wait = self._wait
             return bool(wait())
-        except BaseException:
-            # Killed: it is not to be woken any more.
+        except BaseException as error:
+            # It is not to be woken any more.
             if worker in self._idle:
                 self._idle.remove(worker)
+            if isinstance(error, Timeout):
+                # A past job has left it running: it is nobody's any more.
+                return False
             raise
 
     def _schedule(self) -> None:

@@ -294,6 +294,25 @@ def test_late_timeout_does_not_reach_the_next_job(
         timer.close()
 
 
+def test_late_timeout_that_hits_a_parked_worker_ends_it_and_is_not_told(
+    pool: WorkerPool,
+) -> None:
+    """It is nobody's any more, and goes unseen as one that hits no one."""
+    timers: list[gevent.Timeout] = []
+    workers: list[Any] = []
+
+    def careless(_: object) -> None:
+        workers.append(getcurrent())
+        timers.append(gevent.Timeout.start_new(0.001))
+
+    pool.submit(careless)
+    eventually(lambda: timers and not timers[0].pending)
+    eventually(lambda: workers[0].dead)
+
+    assert run_many(pool, lambda: 1, 5) == [1] * 5
+    timers[0].close()
+
+
 @pytest.mark.parametrize("blocks", [False, True])
 def test_kept_greenlet_is_not_used_for_the_next_job(
     pool: WorkerPool, blocks: bool
