@@ -13,6 +13,7 @@ from typing import Any
 
 from geopb.broker.calls import Answerable, Ignored, Questions, Repeatable
 from geopb.broker.host import Host
+from geopb.broker.intake import no_values
 from geopb.broker.pending import (
     GoesLater,
     Named,
@@ -293,8 +294,9 @@ class Asking:
 
         self._host.finish(unfinished, finished)
 
-    def not_run(self, message: list[Any]) -> None:
+    def not_run(self, message: list[Any], unfinished: Unfinished | None) -> None:
         """Have a call made again that the peer could not run as it was."""
+        no_values(unfinished)
         number, question = messages.read_not_run(message)
         promise = self.questions.get(number)
         if promise is None:

@@ -17,6 +17,7 @@ from typing import Any, ClassVar, cast
 
 from geopb.broker.answering import Answering
 from geopb.broker.asking import Asking
+from geopb.broker.brief import take_brief
 from geopb.broker.exports import Exports
 from geopb.broker.feeds import Feeds
 from geopb.broker.following import Following
@@ -36,6 +37,7 @@ from geopb.jelly.registry import ClassRegistry
 from geopb.limits import Limits
 from geopb.text import printable, safe_repr
 from geopb.wire import messages
+from geopb.wire.short import LEAST_READ, MOST_READ, REFERENCE
 
 Act = Callable[["Broker", list[Any], "Unfinished | None"], None]
 
@@ -188,6 +190,12 @@ class Broker:
         intake = self.intake
         for body in intake.frames.feed(data):
             if type(body) is bytes:
+                if (
+                    LEAST_READ <= len(body) <= MOST_READ
+                    and (REFERENCE in body or body[1] == messages.RELEASE)
+                    and take_brief(self, body)
+                ):
+                    continue
                 message = intake.read(body)
                 if message is not None:
                     unfinished = intake.unfinished and intake.take_unfinished()
@@ -265,12 +273,6 @@ class Broker:
         self.questions.bound(told.max_pending_bytes)
         self.host.opened()
 
-    def _on_updates_end(
-        self, message: list[Any], unfinished: Unfinished | None
-    ) -> None:
-        no_values(unfinished)
-        self._following.updates_end(message)
-
     def _on_answer(self, message: list[Any], unfinished: Unfinished | None) -> None:
         self._asking.answered(message, unfinished)
 
@@ -283,10 +285,6 @@ class Broker:
         question, late = messages.read_cancel(message)
         if not self.intake.cancel(question, late=late):
             self.host.cancel(question, late=late)
-
-    def _on_not_run(self, message: list[Any], unfinished: Unfinished | None) -> None:
-        no_values(unfinished)
-        self._asking.not_run(message)
 
     def _on_draining(self, message: list[Any], unfinished: Unfinished | None) -> None:
         no_values(unfinished)
@@ -320,9 +318,11 @@ class Broker:
             messages.GOODBYE: _on_goodbye,
             messages.UPDATE: lambda broker, *told: broker._following.update(*told),
             messages.SNAPSHOT: lambda broker, *told: broker._following.snapshot(*told),
-            messages.UPDATES_END: _on_updates_end,
+            messages.UPDATES_END: lambda broker, *told: broker._following.updates_end(
+                *told
+            ),
             messages.CANCEL: _on_cancel,
-            messages.NOT_RUN: _on_not_run,
+            messages.NOT_RUN: lambda broker, *told: broker._asking.not_run(*told),
             messages.DRAINING: _on_draining,
             messages.TAKEN: lambda broker, *told: broker.post.peer_took(*told),
         },

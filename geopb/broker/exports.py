@@ -222,6 +222,23 @@ class Exports:
             entry.feed.released(entry.count)
         return None if entry.count else entry.target
 
+    def release_some(self, number: int, count: int) -> bool:
+        """Take back `count` references if the object is fed to nobody and has them.
+
+        False if nothing was done.
+        """
+        entry = self._by_id.get(number)
+        if entry is None or entry.count < count or entry.feed is not None:
+            return False
+        left = entry.count = entry.count - count
+        if not left and not entry.pins:
+            del self._by_id[number]
+            del self._ids[entry.key]
+            if entry.answers is not None:
+                for question in entry.answers:
+                    del self._answers[question]
+        return True
+
     def clear(self) -> None:
         """Forget all: the connection has ended."""
         feeds = [entry.feed for entry in self._by_id.values() if entry.feed]

@@ -18,6 +18,7 @@ from geopb.broker.caches import (
 from geopb.broker.calls import IncomingCall
 from geopb.broker.host import Host
 from geopb.broker.imports import Imports
+from geopb.broker.intake import no_values
 from geopb.errors import InsecureJelly, over_limit
 from geopb.jelly.finish import Unfinished, abandon
 from geopb.wire import messages
@@ -70,8 +71,9 @@ class Following:
             call.unfinished = unfinished
             self._host.start_update(call, entry)
 
-    def updates_end(self, message: list[Any]) -> None:
+    def updates_end(self, message: list[Any], unfinished: Unfinished | None) -> None:
         """The peer tells no more changes."""
+        no_values(unfinished)
         number = messages.read_updates_end(message)
         entry, cache = self._find(None, number, None)
         if entry is not None:

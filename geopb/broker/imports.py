@@ -114,6 +114,28 @@ class Imports:
             raise over_limit("max_references", self._max_references, "a table", size)
         self._fresh[entry.number] = (entry, held)
 
+    def given(self, number: int) -> RemoteReference | None:
+        """Return the reference to the peer's object that a good message is, counted.
+
+        None for a cache, or where the table is full or the entry is to be made anew:
+        nothing is done then, and `find` knows the rest.
+        """
+        entry = self._by_id.get(number)
+        if entry is None:
+            if len(self._by_id) >= self._max_references:
+                return None
+            entry = self._by_id[number] = Import(number)
+            held = RemoteReference(self._line, entry)
+            entry.reference = ref(held)
+            entry.count = 1
+            return held
+        if type(entry) is not Import or entry.reference is None:
+            return None
+        known: RemoteReference | None = entry.reference()
+        if known is not None:
+            entry.count += 1
+        return known
+
     def accept(self, numbers: list[int]) -> None:
         """Count the references of a message that is good."""
         for number, (entry, held) in self._fresh.items():

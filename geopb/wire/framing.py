@@ -134,7 +134,9 @@ class FrameReader:
             (told,) = _unpack(data)
             if told == length <= self._max and data[_KIND] != _CHUNK:
                 return [data[HEAD_BYTES:]]  # type: ignore[list-item]
-        bodies = self._feed(data)
+            bodies = self._cut(data)  # type: ignore[arg-type]
+        else:
+            bodies = self._feed(data)
         self._between = self._hello_seen and not self.in_the_middle
         return bodies
 
@@ -179,14 +181,18 @@ class FrameReader:
     def _cut(self, data: bytes) -> list[bytes | ChunkPart]:
         bodies: list[bytes | ChunkPart] = []
         position, end = 0, len(data)
-        self._need = HEAD_BYTES
+        self._need, most = HEAD_BYTES, self._max
         while end - position >= HEAD_BYTES:
-            (length,) = _LENGTH.unpack_from(data, position)
-            if not 0 < length <= self._max:
-                self.refusal = self._refused(length)
-                return bodies
+            (length,) = _unpack(data, position)
             start = position + HEAD_BYTES
             stop = start + length
+            if 1 < length <= most and stop <= end and data[start + 1] != _CHUNK:
+                bodies.append(data[start:stop])
+                position = stop
+                continue
+            if not 0 < length <= most:
+                self.refusal = self._refused(length)
+                return bodies
             is_chunk = data.startswith(CHUNK_START, start)
             if is_chunk and (chunk := chunk_head(data, start, stop)) is not None:
                 self._bulk, begin = chunk

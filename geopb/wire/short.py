@@ -2,14 +2,15 @@
 
 Owns a second way to the very bytes that cbor2 makes, for the few forms that make up
 most of the traffic: cbor2 looks each list up among Python's abstract classes, which
-costs more than all the rest. Whatever has another form is left to the codec. Called by
-the broker for each call and answer.
+costs more than all the rest. Two forms that hold nothing but ids are read by hand, too.
+Whatever has another form is left to the codec. Called by the broker for each call and
+answer.
 """
 
 from __future__ import annotations
 
 from collections.abc import Collection
-from struct import Struct
+from struct import Struct, calcsize
 from types import NoneType
 from typing import Any
 
@@ -36,6 +37,32 @@ _INTEGERS, _NEGATIVES = _heads(0, 255), _heads(0x20, 255)
 _BYTES_HEADS, _TEXT_HEADS = _heads(_BYTES, _SHORT), _heads(_TEXT, _SHORT)
 _ARRAYS = _heads(0x80, _FEW)
 _NULL = b"\xf6"
+#: What stands before the number of an answer that is a reference.
+REFERENCE = b"\x81\xd9\xea\xc4"
+#: Integers from here on have more than one byte.
+_LONG = 24
+#: The heads of ids of 8, 16 and 32 bits, their formats, and the least id of each.
+_ID_FORMS = ((24, "BB", _LONG), (25, "BH", 2**8), (26, "BI", 2**16))
+_ANSWER_START, _RELEASE_START, _MARK = 0x8302, 0x8304, 0x81D9EAC4
+#: By the head of the question and the length: how to read an answer that is a
+#: reference, the least question, the head of the reference's number, and its least.
+_REFERENCES = {
+    (head, len(REFERENCE) + calcsize(f">H{form}{other}")): (
+        Struct(f">H{form}I{other}").unpack,
+        least,
+        other_head,
+        other_least,
+    )
+    for head, form, least in _ID_FORMS
+    for other_head, other, other_least in _ID_FORMS
+}
+#: By the length: how to read a release, the head of its number, and the least.
+_RELEASES = {
+    calcsize(f">H{form}B"): (Struct(f">H{form}B").unpack, head, least)
+    for head, form, least in _ID_FORMS
+}
+#: Bytes of the shortest message that is read here, and of the longest.
+LEAST_READ, MOST_READ = min(_RELEASES), max(length for _, length in _REFERENCES)
 _CONSTANTS = {False: b"\xf4", True: b"\xf5", None: _NULL}
 #: What every peer takes is at least of 64 bits, with its sign.
 _INT64 = 2**63
@@ -64,8 +91,31 @@ def answer_body(question: int, value: object) -> bytes:
 
 def reference_body(question: int, number: int) -> bytes:
     """Return ``[ANSWER, question, [MINE number]]``."""
-    reference = _integer(number)
-    return b"".join((b"\x83\x02", _integer(question), b"\x81\xd9\xea\xc4", reference))
+    return b"".join((b"\x83\x02", _integer(question), REFERENCE, _integer(number)))
+
+
+def read_reference(body: bytes) -> tuple[int, int] | None:
+    """Return the ids of ``[ANSWER, question, [MINE number]]``; None where it is not so.
+
+    And where an id has one byte, as few have, or is longer than it has to be.
+
+    Args:
+        body: Of three bytes at least.
+    """
+    form = _REFERENCES.get((body[2], len(body)))
+    if form is None:
+        return None
+    read, least_question, expected, least_number = form
+    start, _, question, mark, told, number = read(body)
+    if (
+        start == _ANSWER_START
+        and mark == _MARK
+        and told == expected
+        and question >= least_question
+        and number >= least_number
+    ):
+        return question, number
+    return None
 
 
 def release_body(numbers: list[int]) -> bytes:
@@ -73,6 +123,21 @@ def release_body(numbers: list[int]) -> bytes:
     if len(numbers) >= _FEW:
         return b""
     return b"".join((_ARRAYS[1 + len(numbers)], b"\x04", *map(_integer, numbers)))
+
+
+def read_release(body: bytes) -> tuple[int, int] | None:
+    """Return what ``[RELEASE, number, count]`` tells; None where it is not short.
+
+    And where the id has one byte, as few have, or is longer than it has to be.
+    """
+    form = _RELEASES.get(len(body))
+    if form is None:
+        return None
+    read, expected, least = form
+    start, told, number, count = read(body)
+    if start == _RELEASE_START and told == expected and number >= least:
+        return (number, count) if 0 < count < _LONG else None
+    return None
 
 
 def _add_scalars(parts: list[bytes], values: Collection[object]) -> bool:

@@ -108,6 +108,21 @@ def test_a_whole_frame_is_cut_as_any_other(
             return
 
 
+@given(st.lists(BODIES, max_size=6), st.integers(20, 50))
+def test_frames_that_come_together_are_cut_as_each_alone(
+    bodies: list[bytes], limit: int
+) -> None:
+    together, alone = reader(), reader()
+    together.bound(limit)
+    alone.bound(limit)
+
+    cut = fed([b"".join(map(frame, bodies))], together)
+    one_by_one = fed(map(frame, bodies), alone)
+
+    assert (cut[0], str(cut[1])) == (one_by_one[0], str(one_by_one[1]))
+    assert together.chunk_left == alone.chunk_left == 0
+
+
 def test_many_frames_of_one_segment_are_all_cut() -> None:
     bodies = [HELLO[4:], *(b"%d" % n for n in range(200))]
 

@@ -11,7 +11,17 @@ from hypothesis import strategies as st
 from geopb.jelly import tags
 from geopb.wire import short
 from geopb.wire.codec import CBORTag, encode
-from geopb.wire.short import answer_body, call_body, reference_body, release_body
+from geopb.wire.short import (
+    LEAST_READ,
+    MOST_READ,
+    REFERENCE,
+    answer_body,
+    call_body,
+    read_reference,
+    read_release,
+    reference_body,
+    release_body,
+)
 from tests.properties.profile import many
 
 SCALARS = (
@@ -58,6 +68,108 @@ def test_a_release_is_what_the_codec_makes(counts: list[tuple[int, int]]) -> Non
     numbers = [number for count in counts for number in count]
 
     assert release_body(numbers) == encode([4, *numbers])
+
+
+#: Ids that have two to five bytes, and others.
+READ = st.integers(24, 2**32 - 1) | st.integers(24, 70_000)
+ANY = READ | st.integers(-(2**63), 2**63) | st.integers(-2, 23)
+
+
+@given(ANY, ANY)
+@many
+def test_a_reference_is_read_as_the_codec_reads_it(question: int, number: int) -> None:
+    body = encode([2, question, [CBORTag(tags.MINE, number)]])
+
+    few = 24 <= question < 2**32 and 24 <= number < 2**32
+    assert read_reference(body) == ((question, number) if few else None)
+
+
+@given(ANY, ANY)
+@many
+def test_a_release_is_read_as_the_codec_reads_it(number: int, count: int) -> None:
+    body = encode([4, number, count])
+
+    few = 24 <= number < 2**32 and 0 < count < 24
+    assert read_release(body) == ((number, count) if few else None)
+
+
+#: Messages that are read here, and those of the same kinds that are not.
+BODIES = (
+    st.builds(reference_body, READ, READ)
+    | st.builds(lambda number, count: encode([4, number, count]), READ, READ)
+    | st.builds(lambda number: release_body([number, 1]), READ)
+)
+
+
+@given(BODIES, st.data())
+@many
+def test_whatever_is_read_is_nothing_else(body: bytes, data: st.DataObject) -> None:
+    """Of bytes of any kind: what is read is written as these very bytes."""
+    place = data.draw(st.integers(0, len(body) - 1))
+    there = data.draw(st.sampled_from([0, 1]))
+    put = data.draw(st.binary(max_size=2))
+    changed = body[:place] + put + body[place + there :]
+    if LEAST_READ <= len(changed) <= MOST_READ:
+        given, released = read_reference(changed), read_release(changed)
+        assert given is None or changed == reference_body(*given)
+        assert released is None or changed == release_body([*released])
+
+
+@pytest.mark.parametrize(
+    ("question", "number"),
+    [
+        # Heads that are longer than they have to be.
+        (b"\x18\x17", b"\x18\x20"),
+        (b"\x18\x20", b"\x18\x17"),
+        (b"\x19\x00\xff", b"\x18\x20"),
+        (b"\x18\x20", b"\x19\x00\xff"),
+        (b"\x1a\x00\x00\xff\xff", b"\x18\x20"),
+        (b"\x18\x20", b"\x1a\x00\x00\xff\xff"),
+        # Negative ones, and 64 bits.
+        (b"\x38\x20", b"\x18\x20"),
+        (b"\x18\x20", b"\x38\x20"),
+        (b"\x18\x20", b"\x1b\x00\x00\x00\x01\x00\x00\x00\x00"),
+        # Bytes behind the end, and too few.
+        (b"\x18\x20", b"\x18\x20\x00"),
+        (b"\x18\x20", b"\x18"),
+        (b"\x18\x20", b""),
+        # What stands before a number, in a number.
+        (b"\x1a" + REFERENCE, b"\x18\x20\x00"),
+    ],
+)
+def test_other_forms_are_left_to_the_codec(question: bytes, number: bytes) -> None:
+    assert read_reference(b"\x83\x02" + question + REFERENCE + number) is None
+
+
+@pytest.mark.parametrize(
+    "rest",
+    [
+        b"\x18\x17\x01",
+        b"\x19\x00\xff\x01",
+        b"\x1a\x00\x00\xff\xff\x01",
+        b"\x38\x20\x01",
+        b"\x1b\x00\x00\x00\x01\x00\x00\x00\x00\x01",
+        b"\x17\x01",
+        b"\x18\x20\x18\x01",
+        b"\x18\x20\x01\x00",
+        b"\x18\x20",
+        b"\x01" * 3,
+    ],
+)
+def test_other_releases_are_left_to_the_codec(rest: bytes) -> None:
+    assert read_release(b"\x83\x04" + rest) is None
+
+
+def test_a_number_may_hold_what_stands_before_one() -> None:
+    question = int.from_bytes(REFERENCE, "big")
+
+    for ids in ((question, 24), (24, question), (question, question)):
+        assert read_reference(reference_body(*ids)) == ids
+
+
+@pytest.mark.parametrize("count", [b"\x00", b"\x18\x18", b"\x20", b"\xf6", b"\x80"])
+def test_other_counts_are_left_to_the_codec(count: bytes) -> None:
+    assert read_release(b"\x83\x04\x18\x20" + count) is None
 
 
 def test_a_long_release_is_left_to_the_codec() -> None:

@@ -1,0 +1,193 @@
+"""What is acted on at once is acted on as the general way does it."""
+
+from __future__ import annotations
+
+from typing import Any
+from unittest.mock import patch
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+import geopb as pb
+from geopb.broker import broker as acting
+from geopb.broker.brief import take_brief
+from geopb.jelly.registry import ClassRegistry
+from geopb.limits import Limits
+from tests.broker.harness import Answer, Side, Thing, opened
+from tests.properties.profile import many
+from tests.vectors.cbor import Tag, frame, item
+
+#: Ids from here on have more than one byte: others are left to the general way.
+FIRST = 30
+MINE, CACHE = 60100, 60125
+
+
+class Follower(pb.RemoteCache):
+    """Takes no notice."""
+
+    def setCopyableState(self, state: Any) -> None:
+        """Take nothing."""
+
+
+class Told:
+    """A side that has asked and exported, and all that can be told of it."""
+
+    def __init__(self) -> None:
+        registry = ClassRegistry()
+        registry.setUnjellyableForClass("test.Follower", Follower)
+        self.side = opened(Limits(max_references=6), registry=registry)
+        self.side.broker.questions.last = FIRST - 1
+        self.answers = [self.side.ask("any") for _ in range(6)]
+        self.things = [Thing() for _ in range(3)]
+        exports = self.side.broker.exports
+        exports._next = FIRST
+        # One is given twice, and one is needed by a message that waits for bulk.
+        for question, thing in enumerate([*self.things, self.things[0]], 1):
+            self.side.desk.objects["thing"] = thing
+            self.take([[1, question, 0, "get", ["thing"]]])
+        exports.pin(FIRST + 2)
+        self.side.take()
+        self.error = ""
+
+    def take(self, messages: list[Any]) -> None:
+        """Take messages that come together; end where one breaks the protocol."""
+        try:
+            self.side.receive(b"".join(map(frame, messages)))
+        except pb.Error as error:
+            self.error = repr(error)
+            self.side.close()
+
+    def step(self, step: Any) -> None:
+        """Take messages, let go of an answer, or give back what was let go of."""
+        if self.error:
+            return
+        if type(step) is list:
+            self.take(step)
+        elif step is None:
+            self.side.release_dropped()
+        else:
+            self.answers[step].drop()
+
+    def state(self) -> tuple[Any, ...]:
+        """Return the state of all tables."""
+        broker = self.side.broker
+        imports, exports = broker.imports, broker.exports
+        return (
+            self.error,
+            self.side.tables(),
+            {n: (type(entry), entry.count) for n, entry in imports._by_id.items()},
+            [(entry.number, entry.count) for entry in self.side.drops],
+            {n: (one.count, one.answers) for n, one in exports._by_id.items()},
+            list(exports._ids.values()),
+            exports._answers,
+            list(map(told, self.answers)),
+            self.side.take(),
+        )
+
+
+def told(answer: Answer) -> tuple[Any, ...]:
+    """Return how a question was answered."""
+    value = answer._value
+    number = value._entry.number if type(value) is pb.RemoteReference else 0
+    return answer.settled, repr(answer.failure), type(value), number
+
+
+NUMBERS = st.integers(FIRST, FIRST + 8)
+MESSAGES = st.one_of(
+    st.builds(lambda q, n: [2, q, [Tag(MINE, n)]], NUMBERS, NUMBERS),
+    st.builds(lambda n, count: [4, n, count], NUMBERS, st.integers(0, 3)),
+    # What is never acted on at once, between these.
+    st.builds(lambda q, n: [2, q, [[Tag(MINE, n)]]], NUMBERS, NUMBERS),
+    st.builds(
+        lambda q, n: [2, q, [Tag(CACHE, [n, "test.Follower", {}])]], NUMBERS, NUMBERS
+    ),
+    st.builds(lambda q: [1, q, 0, "get", ["thing"]], st.integers(100, 200)),
+)
+STEPS = st.lists(MESSAGES, min_size=1, max_size=3) | st.integers(0, 5) | st.none()
+
+
+@given(st.lists(STEPS, max_size=12))
+@many
+def test_the_general_way_does_the_same(steps: list[Any]) -> None:
+    brief, general = Told(), Told()
+
+    for step in steps:
+        brief.step(step)
+        with patch.object(acting, "take_brief", lambda broker, body: False):
+            general.step(step)
+        assert brief.state() == general.state()
+
+
+def test_an_object_is_given_at_once() -> None:
+    told = Told()
+
+    assert take_brief(told.side.broker, item([2, FIRST, [Tag(MINE, 70)]]))
+    assert take_brief(told.side.broker, item([2, FIRST + 1, [Tag(MINE, 70)]]))
+
+    first, second = told.answers[0].get(), told.answers[1].get()
+    assert first is second
+    assert (first._entry.number, first._entry.count) == (70, 2)
+
+
+def test_an_object_is_given_back_at_once() -> None:
+    told = Told()
+
+    assert take_brief(told.side.broker, item([4, FIRST + 1, 1]))
+    assert not take_brief(told.side.broker, item([4, FIRST + 1, 1]))
+
+    assert told.side.broker.exports.find(FIRST + 1) is None
+    assert told.side.broker.exports.find_answer(2) is None
+
+
+def test_an_object_that_is_needed_stays_when_it_is_given_back() -> None:
+    told = Told()
+    exports = told.side.broker.exports
+
+    assert take_brief(told.side.broker, item([4, FIRST + 2, 1]))
+
+    assert exports.find(FIRST + 2) is told.things[2]
+    exports.unpin(FIRST + 2)
+    assert exports.find(FIRST + 2) is None
+
+
+@pytest.mark.parametrize(
+    "message",
+    [
+        [2, FIRST + 50, [Tag(MINE, 70)]],
+        [4, FIRST + 1, 2],
+        [4, FIRST + 50, 1],
+        [4, 0, 1],
+        [2, FIRST, [Tag(MINE, 0)]],
+    ],
+    ids=repr,
+)
+def test_nothing_is_done_with_what_is_refused(message: list[Any]) -> None:
+    told = Told()
+    before = told.state()
+
+    assert not take_brief(told.side.broker, item(message))
+    assert told.state() == before
+
+
+def test_nothing_is_given_before_the_hello_and_after_the_end() -> None:
+    unopened = Side()
+    unopened.broker.begin()
+    ended = Told()
+    ended.take([[6, "the end"]])
+
+    for broker in (unopened.broker, ended.side.broker):
+        assert not take_brief(broker, item([2, FIRST, [Tag(MINE, 70)]]))
+        assert not take_brief(broker, item([4, FIRST, 1]))
+
+
+def test_the_limit_of_references_is_kept() -> None:
+    told = Told()
+    told.take([[2, FIRST + place, [Tag(MINE, 70 + place)]] for place in range(6)])
+    one_more = told.side.ask("any")
+
+    told.take([[2, FIRST + 6, [Tag(MINE, 90)]]])
+
+    assert len(told.side.broker.imports) == 6
+    with pytest.raises(pb.LimitExceeded, match="max_references"):
+        one_more.get()
