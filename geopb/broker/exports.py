@@ -38,8 +38,8 @@ class _Export:
         self.target = target
         self.home = home
         self.feed: Feed | None = None
-        #: References sent and not released.
-        self.count = 0
+        #: References sent and not released: it is made for the first one.
+        self.count = 1
         #: Messages that wait for it.
         self.pins = 0
         #: Questions that it was the answer to, the last ones.
@@ -74,9 +74,10 @@ class Exports:
         Raises:
             LimitExceeded: The table is full.
         """
-        number = self._ids.get(id(target))
+        key = id(target)
+        number = self._ids.get(key)
         if number is None:
-            number = self._add(id(target), target, target, max_references)
+            return self._add(key, target, target, max_references)
         self._by_id[number].count += 1
         return number
 
@@ -94,28 +95,28 @@ class Exports:
         key = (id(viewed), id(perspective))
         number = self._ids.get(key)
         if number is None:
-            number = self._add(key, make(), viewed, max_references)
+            return self._add(key, make(), viewed, max_references)
         self._by_id[number].count += 1
         return number
 
     def export_stream(self, producer: Feed, max_references: int) -> int:
         """Count the one reference to a stream; return its id. It has no home."""
         number = self._add(id(producer), producer, None, max_references)
-        entry = self._by_id[number]
-        entry.feed, entry.count = producer, 1
+        self._by_id[number].feed = producer
         self.streams += 1
         return number
 
     def _add(
         self, key: Hashable, target: object, home: object, max_references: int
     ) -> int:
-        if len(self._by_id) >= max_references:
-            size = len(self._by_id) + 1
+        by_id = self._by_id
+        if len(by_id) >= max_references:
+            size = len(by_id) + 1
             raise over_limit("max_references", max_references, "a table", size)
         number = self._next
-        self._next += 1
+        self._next = number + 1
         self._ids[key] = number
-        self._by_id[number] = _Export(key, target, home)
+        by_id[number] = _Export(key, target, home)
         return number
 
     def feed(self, number: int) -> Any:
@@ -167,19 +168,19 @@ class Exports:
         entry = self._by_id.get(number)
         if entry is None:
             return
-        before = self._answers.pop(question, None)
-        if before is not None:
+        answers = self._answers
+        if question in answers:
             # The peer has asked it twice, which it must not; nothing grows by that.
-            self._noted(before).remove(question)
+            self._noted(answers.pop(question)).remove(question)
         if entry.answers is None:
             entry.answers = [question]
         else:
             entry.answers.append(question)
-        self._answers[question] = number
-        if len(self._answers) > _MOST_ANSWERS:
+        answers[question] = number
+        if len(answers) > _MOST_ANSWERS:
             # The oldest, many at a time: a dict finds its first one slowly.
-            for oldest in list(islice(self._answers, max(1, _MOST_ANSWERS // 4))):
-                del self._noted(self._answers.pop(oldest))[0]
+            for oldest in list(islice(answers, max(1, _MOST_ANSWERS // 4))):
+                del self._noted(answers.pop(oldest))[0]
 
     def _noted(self, number: int) -> list[int]:
         """Return the questions that an object was the answer to, the oldest first."""

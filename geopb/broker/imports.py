@@ -169,13 +169,12 @@ class Imports:
     def take_dropped(self) -> list[int]:
         """Forget what was dropped; return ids, each with the count to release."""
         numbers: list[int] = []
-        while self.dropped:
-            # At once: others append behind these.
-            some = self.dropped[:]
-            del self.dropped[: len(some)]
-            for entry in some:
-                if count := self.forget(entry):
-                    numbers += (entry.number, count)
+        dropped = self.dropped
+        while dropped:
+            # One at a time: others append meanwhile.
+            entry = dropped.pop()
+            if count := self.forget(entry):
+                numbers += (entry.number, count)
         return numbers
 
     def clear(self, lost: Exception) -> None:

@@ -188,6 +188,12 @@ class Outbox:
         taken = self.take_pieces()
         return taken if isinstance(taken, bytes) else b"".join(taken)
 
+    def take_frames(self) -> bytes:
+        """Return the frames that wait, where all may leave and no bulk is sent."""
+        frames, self._frames = self._frames, []
+        self.unsent = self._bulk_unsent
+        return b"".join(frames)
+
     def take_pieces(self) -> bytes | list[bytes | memoryview]:
         """Return the same; large bytes where they are, and not put together."""
         frames = self._frames

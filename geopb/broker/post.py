@@ -227,10 +227,14 @@ class Post:
         """Release references: ``[id, count, ...]``, with what is sent next."""
         if self._finished:
             return
+        if len(numbers) == 2:
+            # Most often: one object.
+            body = release_body(*numbers)
+            self.outbox.add_framed(frame_head(len(body)) + body)
+            return
         for start in range(0, len(numbers), _RELEASES_EACH):
             some = numbers[start : start + _RELEASES_EACH]
-            body = release_body(some) or encode([messages.RELEASE, *some])
-            self.outbox.add(body)
+            self.outbox.add(encode([messages.RELEASE, *some]))
 
     def took(self, count: int, left: int) -> None:
         """Take note of bulk that was taken off the line; tell the peer in time.
@@ -279,7 +283,7 @@ class Post:
         if self.opened_by_peer:
             if outbox.unsent and not (outbox.more or outbox.sending):
                 # Releases: they wait for what is sent next.
-                framed = outbox.take() + framed
+                framed = outbox.take_frames() + framed
             if not outbox.unsent:
                 offer = self._sender.offer
                 if offer(framed):

@@ -26,13 +26,13 @@ def release_dropped(broker: Broker, *, wake: bool = True) -> None:
 
     Not `wake`: with the next message, or the next time that this is called.
     """
-    post, imports = broker.post, broker.imports
+    imports = broker.imports
     if imports.dropped:
         numbers = imports.take_dropped()
         if broker.state in _LIVE:
-            post.release(numbers)
-    if wake and post.outbox.unsent:
-        post.wake()
+            broker.post.release(numbers)
+    if wake and broker.post.outbox.unsent:
+        broker.post.wake()
 
 
 def take_release(

@@ -282,8 +282,8 @@ class Service:
             self._answer(call, value, Context())
 
     def _answer(self, call: IncomingCall, value: Any, context: Context) -> None:
-        flooded = self._gate.flooded() and not self._gate.passes((value,))
-        interruption = self._wait_for_bytes() if flooded else None
+        held = self._outbox.unsent > self._high and not self._gate.passes((value,))
+        interruption = self._wait_for_bytes() if held else None
         try:
             # Copies among the value are asked for their state: that is users' code.
             context.run(self._broker.answer, call, value)

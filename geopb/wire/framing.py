@@ -134,6 +134,16 @@ class FrameReader:
             (told,) = _unpack(data)
             if told == length <= self._max and data[_KIND] != _CHUNK:
                 return [data[HEAD_BYTES:]]  # type: ignore[list-item]
+            # Next often: two of them, as a release and a call.
+            stop = told + HEAD_BYTES
+            left = length - stop
+            if (
+                1 < told <= self._max
+                and 1 < left <= self._max
+                and _unpack(data, stop)[0] == left
+                and data[_KIND] != _CHUNK != data[stop + _KIND]
+            ):
+                return [data[HEAD_BYTES:stop], data[-left:]]  # type: ignore[list-item]
             bodies = self._cut(data)  # type: ignore[arg-type]
         else:
             bodies = self._feed(data)

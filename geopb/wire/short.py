@@ -118,11 +118,9 @@ def read_reference(body: bytes) -> tuple[int, int] | None:
     return None
 
 
-def release_body(numbers: list[int]) -> bytes:
-    """Return ``[RELEASE, *numbers]``; empty where it is not short."""
-    if len(numbers) >= _FEW:
-        return b""
-    return b"".join((_ARRAYS[1 + len(numbers)], b"\x04", *map(_integer, numbers)))
+def release_body(number: int, count: int) -> bytes:
+    """Return ``[RELEASE, number, count]``."""
+    return b"".join((b"\x83\x04", _integer(number), _integer(count)))
 
 
 def read_release(body: bytes) -> tuple[int, int] | None:

@@ -21,6 +21,7 @@ from geopb.wire.framing import (
     frame_head,
     identify,
 )
+from tests.properties.profile import many
 from tests.timing import seconds
 from tests.vectors import cbor
 
@@ -108,19 +109,26 @@ def test_a_whole_frame_is_cut_as_any_other(
             return
 
 
-@given(st.lists(BODIES, max_size=6), st.integers(20, 50))
+@given(st.lists(BODIES, max_size=3), st.integers(20, 50), st.binary(max_size=5))
+@many
 def test_frames_that_come_together_are_cut_as_each_alone(
-    bodies: list[bytes], limit: int
+    bodies: list[bytes], limit: int, more: bytes
 ) -> None:
-    together, alone = reader(), reader()
-    together.bound(limit)
-    alone.bound(limit)
+    pieces = [*map(frame, bodies), more]
+    together, plain, alone = reader(), reader(), reader()
+    for made in (together, plain, alone):
+        made.bound(limit)
 
-    cut = fed([b"".join(map(frame, bodies))], together)
-    one_by_one = fed(map(frame, bodies), alone)
+    bodies_cut = together.feed(b"".join(pieces))
 
-    assert (cut[0], str(cut[1])) == (one_by_one[0], str(one_by_one[1]))
-    assert together.chunk_left == alone.chunk_left == 0
+    assert bodies_cut == plain._feed(b"".join(pieces))
+    assert (bodies_cut, str(together.refusal)) == (
+        (one_by_one := fed(pieces, alone))[0],
+        str(one_by_one[1]),
+    )
+    for made in (plain, alone):
+        assert together.chunk_left == made.chunk_left
+        assert together.in_the_middle == made.in_the_middle
 
 
 def test_many_frames_of_one_segment_are_all_cut() -> None:
