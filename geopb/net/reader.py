@@ -23,6 +23,8 @@ from geopb.net.share import Share
 from geopb.workers import switch_to
 
 _OPENING, _PARTED = State.OPENING, State.PARTED
+#: One for all: each takes some 250 bytes.
+_NO_BUFFER = memoryview(b"")
 #: Bytes read at once: larger buffers are mapped anew each time.
 _MOST_BYTES = 65536
 #: Bytes read at once in the middle of a chunk, into a buffer that is kept: it stays in
@@ -80,7 +82,7 @@ class Reader:
         self._gate = gate
         self._share = share
         #: For parts of chunks, once there are any.
-        self._buffer = memoryview(b"")
+        self._buffer = _NO_BUFFER
         self._recv_into: Callable[[memoryview], int] | None = None
 
     def run(self) -> None:
