@@ -224,17 +224,19 @@ class Broker:
         if type(message) is not list:
             self._fail_one(cast(Refused, message))
             return
-        kind, state = message[0], self.state.value
+        kind = message[0]
         act = self._act.get(kind) if type(kind) is int else None
         if act is None:
             raise ProtocolError(
-                f"a message of kind {safe_repr(kind, 20)} while {state}"
+                f"a message of kind {safe_repr(kind, 20)} while {self.state.value}"
             )
         act(self, message, unfinished)
 
     def receive_part(self, part: Any) -> None:
         """Take a part of a chunk, as `receive` does; `part` is what `frames` gave."""
-        if self.state is not _OPEN and self.state is not _CLOSED:
+        if self.state is _CLOSED:
+            return
+        if self.state is not _OPEN:
             raise ProtocolError(f"bulk while {self.state.value}")
         whole = self.intake.add_chunk(part)
         self.post.took(len(part[1]), part[2])

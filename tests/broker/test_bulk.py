@@ -191,6 +191,18 @@ def test_bulk_in_an_unusual_place_raises_nothing_unusual(
     assert side.tables() == {}
 
 
+def test_a_part_of_a_chunk_behind_the_end_is_ignored() -> None:
+    """As all else: it may have been read while this side was closing."""
+    side = opened()
+    side.receive(call(1, (1, 100_000, 0)))
+    side.receive((100_008).to_bytes(4, "big") + b"\x83\x05\x01\x5a\x00\x01\x86\xa0")
+    assert side.broker.frames.chunk_left == 100_000
+    side.broker.close(pb.PBConnectionLost("over"))
+
+    side.broker.receive(bytes(10))
+    side.broker.receive_part(side.broker.frames.rest(memoryview(bytes(10))))
+
+
 def test_messages_that_wait_for_one_another_do_not_nest() -> None:
     side = opened()
     stream = b"".join(
