@@ -18,6 +18,7 @@ from typing import Any, ClassVar, cast
 from geopb.broker.answering import Answering
 from geopb.broker.asking import Asking
 from geopb.broker.brief import take_brief
+from geopb.broker.bulk import find_room, take_filled, take_part
 from geopb.broker.exports import Exports
 from geopb.broker.feeds import Feeds
 from geopb.broker.following import Following
@@ -37,6 +38,7 @@ from geopb.jelly.registry import ClassRegistry
 from geopb.limits import Limits
 from geopb.text import printable, safe_repr
 from geopb.wire import messages
+from geopb.wire.framing import ChunkPart
 from geopb.wire.short import LEAST_READ, MOST_READ, REFERENCE
 
 Act = Callable[["Broker", list[Any], "Unfinished | None"], None]
@@ -178,7 +180,7 @@ class Broker:
 
     # -- messages in ---------------------------------------------------------------
 
-    def receive(self, data: bytes | memoryview) -> None:
+    def receive(self, data: bytes) -> None:
         """Take bytes off the line and act on the messages that they complete.
 
         Raises:
@@ -200,16 +202,16 @@ class Broker:
                 if message is not None:
                     unfinished = intake.unfinished and intake.take_unfinished()
                     if type(message) is list and type(message[0]) is int:
-                        # What `_receive_message` would do: most messages pass here.
+                        # What `receive_message` would do: most messages pass here.
                         act = self._act.get(message[0])
                         if act is not None:
                             act(self, message, unfinished)
                             continue
-                    self._receive_message(message, unfinished)
+                    self.receive_message(message, unfinished)
                 elif self.state is not _OPEN:
                     raise ProtocolError(f"bulk while {self.state.value}")
             else:
-                self.receive_part(body)
+                take_part(self, cast(ChunkPart, body))
         if intake.frames.refusal is not None:
             raise intake.frames.refusal
 
@@ -218,9 +220,10 @@ class Broker:
         """Whether the stream would end inside a message if it ended now."""
         return self.intake.in_the_middle
 
-    def _receive_message(
+    def receive_message(
         self, message: list[Any] | Refused, unfinished: Unfinished | None
     ) -> None:
+        """Act on a message, where it is new or its bulk has come."""
         if type(message) is not list:
             self._fail_one(cast(Refused, message))
             return
@@ -232,22 +235,16 @@ class Broker:
             )
         act(self, message, unfinished)
 
-    def receive_part(self, part: Any) -> None:
-        """Take a part of a chunk, as `receive` does; `part` is what `frames` gave."""
-        if self.state is _CLOSED:
-            return
-        if self.state is not _OPEN:
-            raise ProtocolError(f"bulk while {self.state.value}")
-        whole = self.intake.add_chunk(part)
-        self.post.took(len(part[1]), part[2])
-        if whole is not None:
-            self._receive_message(whole.message, whole.unfinished)
-            if whole.pinned is not None:
-                self.exports.unpin(whole.pinned)
-            if whole.cancelled is not None:
-                # Before it has begun.
-                question, late = whole.cancelled
-                self.host.cancel(question, late=late)
+    def room(self) -> memoryview | None:
+        """Return where the next bytes of a chunk may be read to: see `bulk`.
+
+        These are not received, but told by `filled` when the room is full and let go.
+        """
+        return find_room(self)
+
+    def filled(self, count: int) -> None:
+        """Take so many bytes in that room, as `receive` does."""
+        take_filled(self, count)
 
     def _fail_one(self, refused: Refused) -> None:
         """Fail the one call that a refused message belongs to."""

@@ -1,16 +1,14 @@
 """Messages of which bulk bytes are still on their way.
 
-Owns the assembly of bulk, bounded in all by ``max_message_size``, and the messages
-that wait for it. What was announced allocates nothing; only what has arrived is held.
-Called by the broker alone.
+Owns which bulk was announced, bounded in all by ``max_message_size``, and the messages
+that wait for it. What was announced allocates nothing: its bytes have memory as they
+come (see `assembly`). Called by the broker's intake alone.
 """
 
 from __future__ import annotations
 
-from io import BytesIO
-
+from geopb.broker.assembly import Assembly
 from geopb.errors import ProtocolError, over_limit
-from geopb.jelly import tags
 from geopb.jelly.finish import Unfinished
 from geopb.jelly.slots import BulkSlot
 from geopb.limits import MAX_BULK
@@ -55,37 +53,6 @@ class Waiting:
         self.cancelled: tuple[int, bool] | None = None
 
 
-class _Assembly:
-    """The pieces of one bulk."""
-
-    __slots__ = ("_gathered", "left", "slot", "waiting")
-
-    def __init__(self, length: int, slot: BulkSlot | None, waiting: Waiting | None):
-        self.left = length
-        self.slot = slot
-        self.waiting = waiting
-        #: Where the parts are put together as they come, once there are any: joining
-        #: them all in the end takes their memory twice, and holds up everything else.
-        self._gathered: BytesIO | bytearray | None = None
-
-    def add(self, part: memoryview) -> None:
-        """Keep a copy of a part: the buffer that it is in is used again."""
-        if self._gathered is None:
-            is_bytearray = self.slot and self.slot.kind == tags.BULK_BYTEARRAY
-            self._gathered = bytearray() if is_bytearray else BytesIO()
-        if isinstance(self._gathered, bytearray):
-            self._gathered += part
-        else:
-            self._gathered.write(part)
-
-    def whole(self) -> bytearray | bytes:
-        """Return all parts as one, once."""
-        if isinstance(self._gathered, BytesIO):
-            # The buffer itself, not a copy.
-            return self._gathered.getvalue()
-        return self._gathered or b""
-
-
 class Inbox:
     """Bulk that was announced, by id."""
 
@@ -93,7 +60,7 @@ class Inbox:
 
     def __init__(self, max_message_size: int) -> None:
         self._limit = max_message_size
-        self._by_id: dict[int, _Assembly] = {}
+        self._by_id: dict[int, Assembly] = {}
         #: The calls among those that wait, by question.
         self._calls: dict[int, Waiting] = {}
         #: Bytes of the messages that are not complete, arrived or not.
@@ -141,17 +108,30 @@ class Inbox:
         assembly = self._by_id.get(number)
         if assembly is None:
             raise ProtocolError(f"a chunk of bulk {number}, which was not announced")
-        assembly.left -= len(part)
-        if assembly.left < left:
+        if assembly.left < len(part) + left:
             raise ProtocolError(f"bulk {number} is longer than announced")
         if assembly.waiting is None:
             self._open -= len(part)
+            assembly.filled(len(part))
         else:
-            assembly.add(part)
-        if assembly.left:
+            assembly.add(part, left)
+        return None if assembly.left else self._complete(number, assembly)
+
+    def room(self, number: int, left: int) -> memoryview | None:
+        """Return where the next bytes of a chunk go, `left` of them or fewer.
+
+        None for bytes that are only to be counted, or refused: see `add`.
+        """
+        assembly = self._by_id.get(number)
+        if assembly is None or assembly.waiting is None or assembly.left < left:
             return None
-        del self._by_id[number]
-        return self._complete(assembly)
+        return assembly.room(left)
+
+    def filled(self, number: int, count: int) -> Waiting | None:
+        """Take so many bytes that are in that room by now, as `add` does."""
+        assembly = self._by_id[number]
+        assembly.filled(count)
+        return None if assembly.left else self._complete(number, assembly)
 
     def holds(self, question: int) -> bool:
         """Whether the call of that question waits."""
@@ -181,9 +161,10 @@ class Inbox:
         self._open += length
         if self._open > self._limit:
             raise over_limit("max_message_size", self._limit, "bulk", self._open)
-        self._by_id[number] = _Assembly(length, slot, waiting)
+        self._by_id[number] = Assembly(length, slot, waiting)
 
-    def _complete(self, assembly: _Assembly) -> Waiting | None:
+    def _complete(self, number: int, assembly: Assembly) -> Waiting | None:
+        del self._by_id[number]
         waiting, slot = assembly.waiting, assembly.slot
         if waiting is None or slot is None:
             return None

@@ -170,8 +170,23 @@ class Intake:
     def add_chunk(self, part: ChunkPart) -> Whole | None:
         """Take a part of a chunk; return the message that it completes, if it does."""
         waiting = self._bulk().add(*part)
-        if waiting is None:
+        return None if waiting is None else self._whole(waiting)
+
+    def room(self) -> memoryview | None:
+        """Return where the next bytes of the chunk under way go, if they are kept."""
+        frames = self.frames
+        if self._inbox is None or not frames.chunk_left:
             return None
+        return self._inbox.room(frames.bulk, frames.chunk_left)
+
+    def filled(self, count: int) -> Whole | None:
+        """Take so many bytes that are in that room by now, as `add_chunk` does."""
+        bulk = self.frames.bulk
+        self.frames.skip(count)
+        waiting = self._bulk().filled(bulk, count)
+        return None if waiting is None else self._whole(waiting)
+
+    def _whole(self, waiting: Waiting) -> Whole:
         message, unfinished = self._finished(waiting)
         self.size = waiting.structure + waiting.size // STRUCTURE_WEIGHT
         return Whole(message, unfinished, waiting.pinned, waiting.cancelled)

@@ -11,7 +11,6 @@ from __future__ import annotations
 from collections.abc import Callable
 from time import perf_counter
 from typing import Any, Protocol
-from weakref import WeakKeyDictionary
 
 import gevent
 from gevent import get_hub, getcurrent, socket
@@ -23,16 +22,11 @@ from geopb.net.share import Share
 from geopb.workers import switch_to
 
 _OPENING, _PARTED = State.OPENING, State.PARTED
-#: One for all: each takes some 250 bytes.
-_NO_BUFFER = memoryview(b"")
 #: Bytes read at once: larger buffers are mapped anew each time.
 _MOST_BYTES = 65536
-#: Bytes read at once in the middle of a chunk, into a buffer that is kept: it stays in
-#: the processor's second cache while they are copied from there.
-_CHUNK_BYTES = 128 * 1024
-#: Bytes of these that may be behind the chunk, and are copied once more: the head of
-#: the next one, most often.
-_BEHIND_BYTES = 4096
+#: Bytes of a chunk that are read to where they stay: a few are sooner read with what
+#: comes behind them.
+_LEAST_ROOM = 16384
 #: The least: some thirty of the smallest calls.
 _LEAST_BYTES = 1024
 #: Seconds of work in one turn that are aimed at.
@@ -64,7 +58,7 @@ class Reader:
 
     # fmt: off
     __slots__ = (
-        "_broker", "_buffer", "_gate", "_line", "_recv_into", "_share", "_sock"
+        "_broker", "_filled", "_gate", "_line", "_recv_into", "_room", "_share", "_sock"
     )
     # fmt: on
 
@@ -81,8 +75,10 @@ class Reader:
         self._broker = broker
         self._gate = gate
         self._share = share
-        #: For parts of chunks, once there are any.
-        self._buffer = _NO_BUFFER
+        #: Where the next bytes of a chunk go, where its first ones are there; and how
+        #: many these are.
+        self._room: memoryview | None = None
+        self._filled = 0
         self._recv_into: Callable[[memoryview], int] | None = None
 
     def run(self) -> None:
@@ -109,25 +105,23 @@ class Reader:
         recv = self._line.recv
         wait = switch_to(get_hub())
         frames = broker.frames
-        has_buffer = self._line.recv_into is not None
-        data: bytes | memoryview
+        fills = self._line.recv_into is not None
         size, opening = _MOST_BYTES, True
         while True:
             wait()
             try:
-                if frames.chunk_left > size and has_buffer:
-                    data = self._read_chunk()
+                if frames.chunk_left > _LEAST_ROOM and fills:
+                    begun = perf_counter()
+                    data = self._read_chunk(size)
                 else:
                     data = recv(size)
+                    begun = perf_counter()
             except BlockingIOError:
                 continue
-            if not data:
-                return
-            begun = perf_counter()
-            if frames.chunk_left:
-                self._receive_chunk(data)
-            else:
+            if data:
                 broker.receive(data)
+            elif data is not None:
+                return
             # The wait for more must not keep these alive.
             del data
             if gate.waited_for:
@@ -152,45 +146,26 @@ class Reader:
                 gevent.sleep(pause)
                 readable.start(reader.switch)
 
-    def _read_chunk(self) -> memoryview:
-        """Return what has come of the chunk under way, and a little behind it.
+    def _read_chunk(self, size: int) -> bytes | None:
+        """Read what has come of the chunk under way to where it stays.
 
-        It is in a buffer of all readers: the broker copies it before anything else.
+        None where that is done; bytes where it has no such place, or at the end.
         """
+        room = self._room
+        if room is None:
+            room = self._broker.room()
+        if room is None:
+            return self._line.recv(size)
         if self._recv_into is None:
-            # Most connections never have so large bytes.
-            self._buffer, self._recv_into = _buffer(), self._line.recv_into
-        buffer = self._buffer[: self._broker.frames.chunk_left + _BEHIND_BYTES]
-        return buffer[: self._recv_into(buffer)]  # type: ignore[misc]
-
-    def _receive_chunk(self, data: bytes | memoryview) -> None:
-        """Have the broker take what has come of the chunk under way.
-
-        And more of it, once, where a full buffer has come.
-        """
-        broker, frames = self._broker, self._broker.frames
-        if not isinstance(data, memoryview) or len(data) > frames.chunk_left:
-            broker.receive(data)
-            return
-        broker.receive_part(frames.rest(data))
-        if len(data) < _CHUNK_BYTES or frames.chunk_left <= _CHUNK_BYTES:
-            return
-        try:
-            part = self._read_chunk()
-        except BlockingIOError:
-            return
-        # Nothing at the end of the stream, which is found once more in the next turn.
-        if part:
-            broker.receive_part(frames.rest(part))
-
-
-_buffers: WeakKeyDictionary[Any, memoryview] = WeakKeyDictionary()
-
-
-def _buffer() -> memoryview:
-    """Return the buffer of this thread's hub: one at a time reads there."""
-    hub = get_hub()
-    buffer = _buffers.get(hub)
-    if buffer is None:
-        buffer = _buffers[hub] = memoryview(bytearray(_CHUNK_BYTES))
-    return buffer
+            # Kept from here on: most connections never have so large bytes.
+            self._recv_into = self._line.recv_into
+        count = self._recv_into(room)  # type: ignore[misc]
+        filled = self._filled + count
+        if count < len(room):
+            self._room, self._filled = room[count:], filled
+            return None if count else b""
+        self._room, self._filled = None, 0
+        # The broker has it for itself then.
+        del room
+        self._broker.filled(filled)
+        return None

@@ -10,6 +10,8 @@ from __future__ import annotations
 #: integer, and the head of a byte string: 9 bytes each at the most.
 CHUNK_START = b"\x83\x05"
 CHUNK_HEAD_BYTES = 20
+#: For 1 to 8 bytes of an argument, in how many CBOR has it, as a power of two.
+_SIZES = (0, 1, 2, 2, 3, 3, 3, 3)
 
 
 def chunk_head(data: bytes, start: int, stop: int) -> tuple[int, int] | None:
@@ -50,5 +52,5 @@ def _cbor_head(data: bytes, position: int, major: int) -> tuple[int, int] | None
 def _make_head(major: int, argument: int) -> bytes:
     if argument < 24:
         return bytes([major << 5 | argument])
-    size = next(n for n in range(4) if argument < 1 << (8 << n))
+    size = _SIZES[(argument.bit_length() - 1) >> 3]
     return bytes([major << 5 | 24 + size]) + argument.to_bytes(1 << size, "big")

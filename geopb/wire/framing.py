@@ -7,7 +7,6 @@ else by its first bytes. Never decodes a body. Called by the broker.
 from __future__ import annotations
 
 from struct import Struct
-from typing import Any
 
 from geopb.errors import Error, ProtocolError, over_limit
 from geopb.limits import MINIMUM_MESSAGE_BYTES
@@ -82,13 +81,13 @@ class FrameReader:
 
     __slots__ = (
         "_between",
-        "_bulk",
         "_have",
         "_hello_seen",
         "_max",
         "_need",
         "_pieces",
         "_start",
+        "bulk",
         "chunk_left",
         "refusal",
     )
@@ -108,8 +107,8 @@ class FrameReader:
         self._need = 0
         # Whether what is fed next begins a frame, and not the first one.
         self._between = False
-        # The chunk that is not whole yet: its bulk's id.
-        self._bulk = 0
+        #: The bulk's id of the chunk that is not whole yet.
+        self.bulk = 0
         #: Its bytes to come; 0 for none. They begin what is fed next.
         self.chunk_left = 0
 
@@ -122,18 +121,17 @@ class FrameReader:
         """Whether the stream would end inside a frame if it ended now."""
         return self._have > 0 or self.chunk_left > 0
 
-    def feed(self, data: bytes | memoryview) -> list[bytes | ChunkPart]:
+    def feed(self, data: bytes) -> list[bytes | ChunkPart]:
         """Return the bodies that `data` completes, and the parts of chunks in it.
 
         Where the stream goes wrong behind them, `refusal` says how, and nothing
-        more may be fed. It may be a view only while there is `chunk_left`; the parts
-        of chunks are views of it then, and nothing else is.
+        more may be fed.
         """
         if self._between and (length := len(data) - HEAD_BYTES) > 1:
             # Most often: one whole frame, and no chunk.
             (told,) = _unpack(data)
             if told == length <= self._max and data[_KIND] != _CHUNK:
-                return [data[HEAD_BYTES:]]  # type: ignore[list-item]
+                return [data[HEAD_BYTES:]]
             # Next often: two of them, as a release and a call.
             stop = told + HEAD_BYTES
             left = length - stop
@@ -143,25 +141,24 @@ class FrameReader:
                 and _unpack(data, stop)[0] == left
                 and data[_KIND] != _CHUNK != data[stop + _KIND]
             ):
-                return [data[HEAD_BYTES:stop], data[-left:]]  # type: ignore[list-item]
-            bodies = self._cut(data)  # type: ignore[arg-type]
+                return [data[HEAD_BYTES:stop], data[-left:]]
+            bodies = self._cut(data)
         else:
             bodies = self._feed(data)
         self._between = self._hello_seen and not self.in_the_middle
         return bodies
 
-    def rest(self, part: memoryview) -> ChunkPart:
-        """Return what `feed` would, of bytes that are of the chunk under way alone."""
-        left = self.chunk_left = self.chunk_left - len(part)
-        self._between = not left
-        return self._bulk, part, left
+    def skip(self, count: int) -> None:
+        """Go on behind bytes of the chunk under way that were read without this."""
+        self.chunk_left -= count
+        self._between = not self.chunk_left
 
-    def _feed(self, data: Any) -> list[bytes | ChunkPart]:
+    def _feed(self, data: bytes) -> list[bytes | ChunkPart]:
         if self.chunk_left:
             bodies: list[bytes | ChunkPart] = []
             position = self._rest_of_chunk(data, 0, bodies)
             if position < len(data):
-                bodies += self._cut(bytes(data[position:]))
+                bodies += self._cut(data[position:])
             return bodies
         if not self._hello_seen:
             self._check_start(data)
@@ -205,7 +202,7 @@ class FrameReader:
                 return bodies
             is_chunk = data.startswith(CHUNK_START, start)
             if is_chunk and (chunk := chunk_head(data, start, stop)) is not None:
-                self._bulk, begin = chunk
+                self.bulk, begin = chunk
                 self.chunk_left = stop - begin
                 position = self._rest_of_chunk(data, begin, bodies)
                 continue
@@ -223,16 +220,13 @@ class FrameReader:
         return bodies
 
     def _rest_of_chunk(
-        self,
-        data: bytes | memoryview,
-        position: int,
-        bodies: list[bytes | ChunkPart],
+        self, data: bytes, position: int, bodies: list[bytes | ChunkPart]
     ) -> int:
         """Hand on what `data` has of the chunk under way; return where it ends."""
         part = memoryview(data)[position : position + self.chunk_left]
         self.chunk_left -= len(part)
         if part:
-            bodies.append((self._bulk, part, self.chunk_left))
+            bodies.append((self.bulk, part, self.chunk_left))
         return position + len(part)
 
     def _check_start(self, data: bytes) -> None:

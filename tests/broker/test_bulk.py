@@ -197,10 +197,13 @@ def test_a_part_of_a_chunk_behind_the_end_is_ignored() -> None:
     side.receive(call(1, (1, 100_000, 0)))
     side.receive((100_008).to_bytes(4, "big") + b"\x83\x05\x01\x5a\x00\x01\x86\xa0")
     assert side.broker.frames.chunk_left == 100_000
+    room = side.broker.room()
+    assert room is not None
     side.broker.close(pb.PBConnectionLost("over"))
 
+    assert side.broker.room() is None
     side.broker.receive(bytes(10))
-    side.broker.receive_part(side.broker.frames.rest(memoryview(bytes(10))))
+    side.broker.filled(10)
 
 
 def test_messages_that_wait_for_one_another_do_not_nest() -> None:

@@ -5,6 +5,7 @@ from typing import Any
 
 import pytest
 
+from geopb.broker.assembly import LEAST_AHEAD, MOST_AHEAD, TIMES_AHEAD
 from geopb.broker.inbox import Inbox
 from geopb.errors import LimitExceeded, ProtocolError
 from geopb.jelly import tags
@@ -210,6 +211,80 @@ def test_the_buffer_of_a_part_may_be_used_again(kind: int, length: int) -> None:
 
     half = length // 2
     assert one.value == b"\1" * half + b"\2" * half
+
+
+@pytest.mark.parametrize("kind", [tags.BULK_BYTES, tags.BULK_BYTEARRAY])
+@pytest.mark.parametrize("length", [1, 1000, MOST_AHEAD, 3 * MOST_AHEAD + 7])
+def test_a_chunk_may_be_read_to_where_it_stays(kind: int, length: int) -> None:
+    """A part first that was read with other things, then two chunks."""
+    whole = bytes(range(251)) * (2 * length // 251 + 1)
+    inbox = Inbox(2 * length + 1)
+    one = slot(1, 2 * length + 1, kind)
+    inbox.expect(["message"], [one])
+    assert add(inbox, 1, b"<", length) is None
+    waiting, left = None, whole[: 2 * length]
+
+    for chunk in (left[:length], left[length:]):
+        while chunk:
+            room = inbox.room(1, len(chunk))
+            assert room is not None
+            assert 0 < len(room) <= len(chunk)
+            # Not all of it at once, so that a room is left half full.
+            count = len(room) // 2 or 1
+            room[:count] = chunk[:count]
+            del room
+            waiting = inbox.filled(1, count)
+            chunk = chunk[count:]
+
+    assert waiting is not None
+    assert waiting.value == ["message"]
+    assert one.value == b"<" + left
+
+
+def test_bytes_that_are_thrown_away_or_refused_have_no_room() -> None:
+    inbox = Inbox(100)
+    inbox.discard(1, 50)
+    inbox.expect([], [slot(2, 10)])
+
+    assert inbox.room(1, 50) is None
+    assert inbox.room(2, 11) is None
+    assert inbox.room(3, 1) is None
+    assert inbox.room(2, 10) is not None
+
+
+@pytest.mark.parametrize("come", [1, 1000, LEAST_AHEAD, 4 * LEAST_AHEAD])
+def test_memory_is_had_for_what_has_come_and_some_of_a_chunk_that_has_begun(
+    come: int,
+) -> None:
+    """So that what a peer only announces costs it about as much as this side."""
+    count = 8
+    inbox = Inbox(2**40)
+    inbox.expect([], [slot(number, 2**30) for number in range(count)])
+    part = b"x" * come
+    tracemalloc.start()
+    try:
+        # Whole chunks, however long their bulk is to be.
+        for number in range(count):
+            add(inbox, number, part)
+        whole = tracemalloc.get_traced_memory()[1]
+        add(inbox, 0, b"x", 2**29)
+        begun = tracemalloc.get_traced_memory()[0]
+    finally:
+        tracemalloc.stop()
+
+    assert whole < count * (come + 1000)
+    assert begun < whole + 1.2 * max(TIMES_AHEAD * come, LEAST_AHEAD)
+
+
+def test_no_more_than_a_chunk_has_memory_ahead() -> None:
+    inbox = Inbox(2**40)
+    inbox.expect([], [slot(1, 2**30)])
+    add(inbox, 1, bytes(2**20))
+
+    room = inbox.room(1, 2**29)
+
+    assert room is not None
+    assert len(room) == MOST_AHEAD
 
 
 def test_large_bulk_is_held_once() -> None:

@@ -1,7 +1,8 @@
 from __future__ import annotations
 
+from collections.abc import Callable
 from itertools import pairwise
-from typing import Any
+from typing import Any, NamedTuple
 
 from hypothesis import given
 from hypothesis import strategies as st
@@ -49,36 +50,57 @@ def split(data: bytes, cuts: list[int]) -> list[bytes]:
     return [data[start:end] for start, end in pairwise(places)]
 
 
-#: Bytes that travel as bulk. Not drawn one by one: an example has room for 8 KiB.
+class Recipe(NamedTuple):
+    """What travels as bulk: an example has room for 8 KiB, and is to be printed."""
+
+    make: Callable[[bytes], bytes | bytearray]
+    length: int
+    first: int
+
+    def made(self) -> bytes | bytearray:
+        some = bytes(range(self.first, 256))
+        return self.make((some * (self.length // len(some) + 1))[: self.length])
+
+
 bulk = st.builds(
-    lambda length, byte: bytes([byte]) * length,
+    Recipe,
+    st.sampled_from([bytes, bytearray]),
     st.integers(33_000, 33_100),
     st.integers(0, 255),
 )
 
 
+def is_bulk(value: Any) -> bool:
+    return isinstance(value, bytes | bytearray) and len(value) > 32_000
+
+
 @given(
     st.lists(values | graphs() | bulk, max_size=4),
     st.lists(st.integers(0, 2**20), max_size=20),
+    st.booleans(),
 )
 @usual
 def test_any_split_of_the_stream_gives_the_same_messages(
-    items: list[Any], cuts: list[int]
+    drawn: list[Any], cuts: list[int], straight: bool
 ) -> None:
+    """Also where the bytes of chunks are read straight to where they stay."""
+    items = [each.made() if isinstance(each, Recipe) else each for each in drawn]
     sender, receiver = opened(), opened()
     for item in items:
         sender.ask("take", item)
     data = sender.take()
 
     for piece in split(data, cuts):
-        receiver.receive(piece)
+        (receiver.read if straight else receiver.receive)(piece)
 
     taken = receiver.desk.taken
     assert sorted(map(repr, map(type, taken))) == sorted(map(repr, map(type, items)))
-    # A message with bulk starts when its last byte is there: compare the others.
-    small = [each for each in items if type(each) is not bytes or len(each) < 33_000]
-    arrived = [each for each in taken if type(each) is not bytes or len(each) < 33_000]
+    # A message with bulk starts when its last byte is there: only others keep order.
+    small = [each for each in items if not is_bulk(each)]
+    arrived = [each for each in taken if not is_bulk(each)]
     assert all(same(a, b) for a, b in zip(arrived, small, strict=True))
+    large = sorted(each for each in items if is_bulk(each))
+    assert sorted(each for each in taken if is_bulk(each)) == large
     for each in (sender, receiver):
         each.close()
 
