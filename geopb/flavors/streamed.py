@@ -20,8 +20,8 @@ from geopb.errors import InsecureJelly
 WINDOW = 256
 #: No more are of use.
 MAX_WINDOW = 65536
-#: Bytes of one piece of a file: as much as one chunk of bulk carries.
-CHUNK = 64 * 1024
+#: Bytes of one piece of a file, most often: as much as one chunk of bulk carries.
+CHUNK = 512 * 1024
 
 #: Generators that have been passed, while they live.
 _given: WeakSet[Any] = WeakSet()

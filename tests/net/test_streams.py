@@ -1208,6 +1208,12 @@ def test_the_pieces_are_as_large_as_was_said(pair: Pair) -> None:
     assert [len(piece) for piece in pieces] == [10, 10, 5]
 
 
+def test_else_they_are_of_half_a_mebibyte(pair: Pair) -> None:
+    pieces = stream_of(pair, lambda: pb.stream_file(io.BytesIO(bytes(2**19 + 5))))
+
+    assert [len(piece) for piece in pieces] == [2**19, 5]
+
+
 def test_an_unread_file_is_closed(pair: Pair) -> None:
     file = io.BytesIO(b"unread")
     pieces = stream_of(pair, lambda: pb.stream_file(file))
