@@ -18,7 +18,7 @@ if TYPE_CHECKING:
 
 #: Bytes of a chunk that has begun have memory before they have come: so many,
 LEAST_AHEAD = 64 * 1024
-#: or so many times what has come of the bulk,
+#: or so many times what has come of the bulk (more is also slower: docs/design.md),
 TIMES_AHEAD = 3
 #: and at the most so many: a whole chunk of this implementation's.
 MOST_AHEAD = 512 * 1024
