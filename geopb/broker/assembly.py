@@ -1,8 +1,8 @@
 """The bytes of one bulk, where they stay.
 
-Owns their memory, which grows with what has come: what was announced allocates nothing,
-and of a chunk that has begun a few times what is there. Whoever reads the line may read
-them to there, without a copy. Called by the inbox alone.
+Owns their memory, which grows with what has come: what was announced allocates nothing.
+Whoever reads the line may read the next bytes of a chunk to where they stay, without a
+copy; for that there is memory for a few times what has come. Called by the inbox alone.
 """
 
 from __future__ import annotations
@@ -16,12 +16,13 @@ from geopb.jelly.slots import BulkSlot
 if TYPE_CHECKING:
     from geopb.broker.inbox import Waiting
 
-#: Bytes of a chunk that has begun have memory before they have come: so many,
-LEAST_AHEAD = 64 * 1024
-#: or so many times what has come of the bulk (more is also slower: docs/design.md),
+#: Room is for so many times what has come of the bulk. More is also slower: see
+#: docs/design.md.
 TIMES_AHEAD = 3
-#: and at the most so many: a whole chunk of this implementation's.
+#: And for no more bytes than a whole chunk of this implementation's has,
 MOST_AHEAD = 512 * 1024
+#: or fewer than so many: these are sooner received with what comes behind them.
+LEAST_ROOM = 16 * 1024
 _ZEROS = memoryview(bytes(MOST_AHEAD))
 
 
@@ -37,7 +38,7 @@ class Assembly:
         left: Bytes that have not come.
     """
 
-    __slots__ = ("_have", "_memory", "_size", "left", "slot", "waiting")
+    __slots__ = ("_have", "_memory", "left", "slot", "waiting")
 
     def __init__(
         self, length: int, slot: BulkSlot | None, waiting: Waiting | None
@@ -46,62 +47,52 @@ class Assembly:
         self.slot = slot
         self.waiting = waiting
         self._have = 0
-        #: Once there is anything. Joining parts in the end would take their memory
-        #: twice, and hold up everything else.
+        #: Once there is anything: at its position where it is a file. Joining parts in
+        #: the end would take their memory twice, and hold up everything else.
         self._memory: BytesIO | bytearray | None = None
-        #: Bytes that it has: those that have come are the first ones.
-        self._size = 0
 
-    def room(self, count: int) -> memoryview:
-        """Return where the next bytes go, `count` or fewer, and at least one.
+    def add(self, part: memoryview) -> None:
+        """Keep a copy of the next bytes."""
+        memory = self._memory
+        if memory is None:
+            is_bytearray = self.slot and self.slot.kind == tags.BULK_BYTEARRAY
+            memory = self._memory = bytearray() if is_bytearray else BytesIO()
+        if isinstance(memory, BytesIO):
+            memory.write(part)
+        else:
+            del memory[self._have :]
+            memory += part
+        self._have += len(part)
+        self.left -= len(part)
+
+    def room(self, most: int) -> memoryview | None:
+        """Return where the next bytes go, `most` or fewer; None: they are for `add`.
 
         It is to be let go before anything else is asked of this bulk.
         """
-        have = self._have
-        stop = have + min(count, _ahead(have))
-        self._grow(stop)
-        return self._view(have, stop)
+        have, memory = self._have, self._memory
+        count = min(most, TIMES_AHEAD * have, MOST_AHEAD)
+        if memory is None or count < LEAST_ROOM:
+            return None
+        stop = have + count
+        if isinstance(memory, BytesIO):
+            memory.seek(stop - 1)
+            memory.write(b"\0")
+            memory.seek(have)
+            return memory.getbuffer()[have:stop]
+        if stop > len(memory):
+            memory += _ZEROS[: stop - len(memory)]
+        return memoryview(memory)[have:stop]
 
     def filled(self, count: int) -> None:
-        """Take note that so many bytes are there."""
+        """Take note that so many of them are there."""
         self._have += count
         self.left -= count
-
-    def add(self, part: memoryview, left: int) -> None:
-        """Keep a copy of `part`; so many bytes of its chunk are still to come."""
-        have = self._have
-        stop = have + len(part)
-        self._grow(stop + min(left, _ahead(stop)))
-        self._view(have, stop)[:] = part
-        self.filled(len(part))
+        if isinstance(self._memory, BytesIO):
+            self._memory.seek(self._have)
 
     def whole(self) -> bytearray | bytes:
         """Return all that has come, once, and without a copy."""
         if isinstance(self._memory, BytesIO):
             return self._memory.getvalue()
         return self._memory or b""
-
-    def _view(self, start: int, stop: int) -> memoryview:
-        memory = self._memory
-        if isinstance(memory, BytesIO):
-            return memory.getbuffer()[start:stop]
-        return memoryview(memory or b"")[start:stop]
-
-    def _grow(self, size: int) -> None:
-        if size <= self._size:
-            return
-        memory = self._memory
-        if memory is None:
-            is_bytearray = self.slot and self.slot.kind == tags.BULK_BYTEARRAY
-            memory = self._memory = bytearray() if is_bytearray else BytesIO()
-        if isinstance(memory, BytesIO):
-            memory.seek(size - 1)
-            memory.write(b"\0")
-        else:
-            while len(memory) < size:
-                memory += _ZEROS[: size - len(memory)]
-        self._size = size
-
-
-def _ahead(have: int) -> int:
-    return min(max(LEAST_AHEAD, TIMES_AHEAD * have), MOST_AHEAD)

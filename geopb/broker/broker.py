@@ -18,7 +18,7 @@ from typing import Any, ClassVar, cast
 from geopb.broker.answering import Answering
 from geopb.broker.asking import Asking
 from geopb.broker.brief import take_brief
-from geopb.broker.bulk import find_room, take_filled, take_part
+from geopb.broker.bulk import take_filled, take_part
 from geopb.broker.exports import Exports
 from geopb.broker.feeds import Feeds
 from geopb.broker.following import Following
@@ -236,14 +236,15 @@ class Broker:
         act(self, message, unfinished)
 
     def room(self) -> memoryview | None:
-        """Return where the next bytes of a chunk may be read to: see `bulk`.
+        """Return where the next bytes of the chunk under way may be read to.
 
-        These are not received, but told by `filled` when the room is full and let go.
+        None where they are to be received, as all else. What was read to there is told
+        by `filled`, once, and the room let go before that.
         """
-        return find_room(self)
+        return self.intake.room()
 
     def filled(self, count: int) -> None:
-        """Take so many bytes in that room, as `receive` does."""
+        """Take so many bytes of that room, as `receive` does."""
         take_filled(self, count)
 
     def _fail_one(self, refused: Refused) -> None:

@@ -1,7 +1,7 @@
 """Bulk off the line, and the message that its last byte completes.
 
-Owns what a part of a chunk does, whether it was read with other things or straight to
-where it belongs. Called by the broker alone.
+Owns what a part of a chunk does, whether it was read with other things or to where it
+stays. Called by the broker alone.
 """
 
 from __future__ import annotations
@@ -29,26 +29,22 @@ def take_part(broker: Broker, part: ChunkPart) -> None:
         return
     if broker.state is not _OPEN:
         raise ProtocolError(f"bulk while {broker.state.value}")
-    _took(broker, broker.intake.add_chunk(part), len(part[1]))
-
-
-def find_room(broker: Broker) -> memoryview | None:
-    """Return where the next bytes of the chunk under way belong.
-
-    None where they are to be received as all else: there are none, or they are wrong,
-    or thrown away.
-    """
-    return broker.intake.room() if broker.state is _OPEN else None
+    whole = broker.intake.add_chunk(part)
+    # The end of this chunk may have come with the beginning of the next one.
+    broker.post.took(len(part[1]), part[2])
+    _complete(broker, whole)
 
 
 def take_filled(broker: Broker, count: int) -> None:
-    """Keep so many bytes that were read to there."""
-    if broker.state is not _CLOSED:
-        _took(broker, broker.intake.filled(count), count)
-
-
-def _took(broker: Broker, whole: Whole | None, count: int) -> None:
+    """Keep so many bytes that were read to the room that there was for them."""
+    if broker.state is _CLOSED:
+        return
+    whole = broker.intake.filled(count)
     broker.post.took(count, broker.frames.chunk_left)
+    _complete(broker, whole)
+
+
+def _complete(broker: Broker, whole: Whole | None) -> None:
     if whole is None:
         return
     broker.receive_message(whole.message, whole.unfinished)

@@ -112,15 +112,15 @@ class Inbox:
             raise ProtocolError(f"bulk {number} is longer than announced")
         if assembly.waiting is None:
             self._open -= len(part)
-            assembly.filled(len(part))
+            assembly.left -= len(part)
         else:
-            assembly.add(part, left)
+            assembly.add(part)
         return None if assembly.left else self._complete(number, assembly)
 
     def room(self, number: int, left: int) -> memoryview | None:
         """Return where the next bytes of a chunk go, `left` of them or fewer.
 
-        None for bytes that are only to be counted, or refused: see `add`.
+        None for those that `add` is to have: they are few, or only counted, or refused.
         """
         assembly = self._by_id.get(number)
         if assembly is None or assembly.waiting is None or assembly.left < left:

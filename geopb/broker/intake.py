@@ -173,14 +173,14 @@ class Intake:
         return None if waiting is None else self._whole(waiting)
 
     def room(self) -> memoryview | None:
-        """Return where the next bytes of the chunk under way go, if they are kept."""
+        """Return where the next bytes of the chunk under way go: see `Inbox.room`."""
         frames = self.frames
         if self._inbox is None or not frames.chunk_left:
             return None
         return self._inbox.room(frames.bulk, frames.chunk_left)
 
     def filled(self, count: int) -> Whole | None:
-        """Take so many bytes that are in that room by now, as `add_chunk` does."""
+        """Take so many bytes of that room, as `add_chunk` does."""
         bulk = self.frames.bulk
         self.frames.skip(count)
         waiting = self._bulk().filled(bulk, count)

@@ -15,6 +15,7 @@ from typing import Any, Protocol
 import gevent
 from gevent import get_hub, getcurrent, socket
 
+from geopb.broker.assembly import LEAST_ROOM
 from geopb.broker.broker import Broker
 from geopb.broker.state import State
 from geopb.net.gate import Gate
@@ -24,9 +25,6 @@ from geopb.workers import switch_to
 _OPENING, _PARTED = State.OPENING, State.PARTED
 #: Bytes read at once: larger buffers are mapped anew each time.
 _MOST_BYTES = 65536
-#: Bytes of a chunk that are read to where they stay: a few are sooner read with what
-#: comes behind them.
-_LEAST_ROOM = 16384
 #: The least: some thirty of the smallest calls.
 _LEAST_BYTES = 1024
 #: Seconds of work in one turn that are aimed at.
@@ -110,7 +108,8 @@ class Reader:
         while True:
             wait()
             try:
-                if frames.chunk_left > _LEAST_ROOM and fills:
+                if frames.chunk_left >= LEAST_ROOM and fills:
+                    # Reading them is most of the work that they are.
                     begun = perf_counter()
                     data = self._read_chunk(size)
                 else:

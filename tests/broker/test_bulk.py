@@ -194,8 +194,8 @@ def test_bulk_in_an_unusual_place_raises_nothing_unusual(
 def test_a_part_of_a_chunk_behind_the_end_is_ignored() -> None:
     """As all else: it may have been read while this side was closing."""
     side = opened()
-    side.receive(call(1, (1, 100_000, 0)))
-    side.receive((100_008).to_bytes(4, "big") + b"\x83\x05\x01\x5a\x00\x01\x86\xa0")
+    side.receive(call(1, (1, 200_000, 0)))
+    side.receive(frame([5, 1, bytes(200_000)])[:-100_000])
     assert side.broker.frames.chunk_left == 100_000
     room = side.broker.room()
     assert room is not None
@@ -345,6 +345,20 @@ def test_what_was_taken_is_told_at_the_end_of_a_chunk_and_not_before() -> None:
     assert side.take() == b""
     side.receive(frame([5, 1, bytes(2)]))
     assert side.take() == frame([13, TOLD + 1])
+    side.close()
+
+
+@pytest.mark.parametrize("behind", [0, 1, TOLD])
+def test_it_is_told_also_where_the_next_chunk_comes_along(behind: int) -> None:
+    """Its sender may wait for that in the middle of it."""
+    side = opened()
+    side.receive(call(1, (1, 3 * TOLD, 0)))
+    last = frame([5, 1, bytes(2 * TOLD)])
+    head = len(last) - 2 * TOLD
+
+    side.receive(frame([5, 1, bytes(TOLD)]) + last[: head + behind])
+
+    assert side.take() == frame([13, TOLD])
     side.close()
 
 

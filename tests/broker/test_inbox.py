@@ -5,7 +5,7 @@ from typing import Any
 
 import pytest
 
-from geopb.broker.assembly import LEAST_AHEAD, MOST_AHEAD, TIMES_AHEAD
+from geopb.broker.assembly import LEAST_ROOM, MOST_AHEAD, TIMES_AHEAD
 from geopb.broker.inbox import Inbox
 from geopb.errors import LimitExceeded, ProtocolError
 from geopb.jelly import tags
@@ -213,49 +213,59 @@ def test_the_buffer_of_a_part_may_be_used_again(kind: int, length: int) -> None:
     assert one.value == b"\1" * half + b"\2" * half
 
 
-@pytest.mark.parametrize("kind", [tags.BULK_BYTES, tags.BULK_BYTEARRAY])
-@pytest.mark.parametrize("length", [1, 1000, MOST_AHEAD, 3 * MOST_AHEAD + 7])
-def test_a_chunk_may_be_read_to_where_it_stays(kind: int, length: int) -> None:
-    """A part first that was read with other things, then two chunks."""
-    whole = bytes(range(251)) * (2 * length // 251 + 1)
-    inbox = Inbox(2 * length + 1)
-    one = slot(1, 2 * length + 1, kind)
-    inbox.expect(["message"], [one])
-    assert add(inbox, 1, b"<", length) is None
-    waiting, left = None, whole[: 2 * length]
+#: So much has come that there is room for a whole chunk.
+MUCH = MOST_AHEAD // TIMES_AHEAD + 1
 
-    for chunk in (left[:length], left[length:]):
-        while chunk:
-            room = inbox.room(1, len(chunk))
-            assert room is not None
-            assert 0 < len(room) <= len(chunk)
-            # Not all of it at once, so that a room is left half full.
-            count = len(room) // 2 or 1
-            room[:count] = chunk[:count]
-            del room
-            waiting = inbox.filled(1, count)
-            chunk = chunk[count:]
+
+@pytest.mark.parametrize("kind", [tags.BULK_BYTES, tags.BULK_BYTEARRAY])
+@pytest.mark.parametrize("length", [LEAST_ROOM, MOST_AHEAD, 3 * MOST_AHEAD + 7])
+@pytest.mark.parametrize("part", [1, 2, 3])
+def test_a_chunk_may_be_read_to_where_it_stays(
+    kind: int, length: int, part: int
+) -> None:
+    """Also a room left half full, and what came with other things in between."""
+    data = bytes(range(251)) * ((MUCH + 2 * length) // 251 + 1)
+    inbox = Inbox(len(data))
+    one = slot(1, len(data), kind)
+    inbox.expect(["message"], [one])
+    assert add(inbox, 1, data[:MUCH]) is None
+    left, waiting = data[MUCH:], None
+
+    while left:
+        room = inbox.room(1, min(len(left), length))
+        if room is None:
+            waiting = add(inbox, 1, left)
+            break
+        assert 0 < len(room) <= min(len(left), length)
+        count = -(-len(room) // part)
+        room[:count] = left[:count]
+        del room
+        waiting = inbox.filled(1, count)
+        left = left[count:]
+        if part == 3 and left:
+            waiting = add(inbox, 1, left[:1000])
+            left = left[1000:]
 
     assert waiting is not None
     assert waiting.value == ["message"]
-    assert one.value == b"<" + left
+    assert one.value == data
 
 
 def test_bytes_that_are_thrown_away_or_refused_have_no_room() -> None:
-    inbox = Inbox(100)
-    inbox.discard(1, 50)
-    inbox.expect([], [slot(2, 10)])
+    inbox = Inbox(10 * MUCH)
+    inbox.discard(1, 2 * MUCH)
+    inbox.expect([], [slot(2, 2 * MUCH)])
+    for number in (1, 2):
+        add(inbox, number, bytes(MUCH))
 
-    assert inbox.room(1, 50) is None
-    assert inbox.room(2, 11) is None
-    assert inbox.room(3, 1) is None
-    assert inbox.room(2, 10) is not None
+    assert inbox.room(1, MUCH) is None
+    assert inbox.room(2, MUCH + 1) is None
+    assert inbox.room(3, MUCH) is None
+    assert inbox.room(2, MUCH) is not None
 
 
-@pytest.mark.parametrize("come", [1, 1000, LEAST_AHEAD, 4 * LEAST_AHEAD])
-def test_memory_is_had_for_what_has_come_and_some_of_a_chunk_that_has_begun(
-    come: int,
-) -> None:
+@pytest.mark.parametrize("come", [1, 5000, LEAST_ROOM, MUCH])
+def test_there_is_memory_for_a_few_times_what_has_come(come: int) -> None:
     """So that what a peer only announces costs it about as much as this side."""
     count = 8
     inbox = Inbox(2**40)
@@ -263,20 +273,21 @@ def test_memory_is_had_for_what_has_come_and_some_of_a_chunk_that_has_begun(
     part = b"x" * come
     tracemalloc.start()
     try:
-        # Whole chunks, however long their bulk is to be.
         for number in range(count):
-            add(inbox, number, part)
-        whole = tracemalloc.get_traced_memory()[1]
-        add(inbox, 0, b"x", 2**29)
-        begun = tracemalloc.get_traced_memory()[0]
+            add(inbox, number, part, 2**29)
+        come_bytes = tracemalloc.get_traced_memory()[1]
+        rooms = [inbox.room(number, 2**29) for number in range(count)]
+        held = tracemalloc.get_traced_memory()[0]
     finally:
         tracemalloc.stop()
 
-    assert whole < count * (come + 1000)
-    assert begun < whole + 1.2 * max(TIMES_AHEAD * come, LEAST_AHEAD)
+    assert come_bytes < count * (come + 1000)
+    if TIMES_AHEAD * come < LEAST_ROOM:
+        assert rooms == count * [None]
+    assert held < count * ((TIMES_AHEAD + 1.1) * come + 1000)
 
 
-def test_no_more_than_a_chunk_has_memory_ahead() -> None:
+def test_there_is_room_for_no_more_than_a_chunk() -> None:
     inbox = Inbox(2**40)
     inbox.expect([], [slot(1, 2**30)])
     add(inbox, 1, bytes(2**20))
