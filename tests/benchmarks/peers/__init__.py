@@ -63,7 +63,8 @@ PEERS = {
     "grpc_": Peer(
         "gRPC",
         "grpcio",
-        note="the dicts are made messages of a declared type, and dicts again",
+        (*MESSAGES, "codec"),
+        "the dicts are made messages of a declared type, and dicts again",
     ),
     "pycapnp": Peer(
         "pycapnp",

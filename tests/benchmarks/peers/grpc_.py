@@ -41,6 +41,17 @@ class Server:
         self._server.stop(None).wait(5)
 
 
+def _entries(value: list[dict[str, Any]]) -> Any:
+    return messages.Entries(value=[messages.Entry(**each) for each in value])
+
+
+def _dicts(entries: Any) -> list[dict[str, Any]]:
+    return [
+        {"id": each.id, "name": each.name, "ok": each.ok, "score": each.score}
+        for each in entries.value
+    ]
+
+
 class Connection:
     """One channel with a connection of its own."""
 
@@ -56,12 +67,7 @@ class Connection:
             return self._stub.Echo(messages.Text(value=value)).value
         if isinstance(value, bytes):
             return self._stub.EchoLarge(messages.Large(value=value)).value
-        entries = [messages.Entry(**each) for each in value]
-        answer = self._stub.EchoEntries(messages.Entries(value=entries))
-        return [
-            {"id": each.id, "name": each.name, "ok": each.ok, "score": each.score}
-            for each in answer.value
-        ]
+        return _dicts(self._stub.EchoEntries(_entries(value)))
 
     def echo_all(self, values: list[Any]) -> list[Any]:
         """Make all calls, then take the answers."""
@@ -71,6 +77,10 @@ class Connection:
             call, message = self._stub.EchoNumber.future, messages.Number
         futures = [call(message(value=value)) for value in values]
         return [future.result().value for future in futures]
+
+    def transcode(self, value: Any) -> Any:
+        """Encode and decode once, without sending."""
+        return _dicts(messages.Entries.FromString(_entries(value).SerializeToString()))
 
     def use_here(self) -> None:
         """Nothing: any thread may use it."""
