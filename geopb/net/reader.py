@@ -73,8 +73,8 @@ class Reader:
         self._broker = broker
         self._gate = gate
         self._share = share
-        #: Where the next bytes of a chunk go, where its first ones are there; and how
-        #: many these are.
+        #: What is left of a room of the broker's that is filled in part; and how many
+        #: bytes are in it.
         self._room: memoryview | None = None
         self._filled = 0
         self._recv_into: Callable[[memoryview], int] | None = None
