@@ -15,7 +15,7 @@ from tests.benchmarks.publish import table
 _ROW = "{:<12} {:<10} {:>12} {:<11} {:>9} {:>9}  {:>5} {:<14} {:>6}  {}"
 
 HEADER = _ROW.format(
-    "workload", "side", "median", "", "client us", "server us", "ratio", "(min..max)",
+    "workload", "side", "median", "", "client us", "server us", "ratio", "(quartiles)",
     "target", "",
 )  # fmt: skip
 
@@ -63,7 +63,7 @@ def rows(result: Result) -> list[str]:
         spread = middle = target = verdict = ""
         if ratio is not None:
             middle = f"{ratio.median:.2f}"
-            spread = f"({ratio.least:.2f}..{ratio.most:.2f})"
+            spread = f"({ratio.lower:.2f}..{ratio.upper:.2f})"
             if workload.target is not None:
                 target = f"{workload.target:.2f}"
                 verdict = "ok" if workload.reached(ratio.median) else "short"

@@ -23,11 +23,19 @@ def result(name: str, *rounds: tuple[float, float]) -> Result:
     )
 
 
-def test_a_ratio_is_the_median_of_ratios_of_the_same_round() -> None:
-    ratio = result("sequential", (1.0, 2.0), (3.0, 4.0), (5.0, 5.0)).ratio("geopb")
+def test_a_ratio_is_the_median_of_ratios_of_the_same_turn() -> None:
+    turns = (1.0, 2.0), (5.0, 5.0), (3.0, 4.0), (9.0, 1.0), (1.0, 10.0)
+    ratio = result("sequential", *turns).ratio("geopb")
 
     assert ratio is not None
-    assert (ratio.median, ratio.least, ratio.most) == (0.75, 0.5, 1.0)
+    assert (ratio.median, ratio.lower, ratio.upper) == (0.75, 0.5, 1.0)
+
+
+def test_one_turn_has_a_ratio_too() -> None:
+    ratio = result("sequential", (1.0, 2.0)).ratio("geopb")
+
+    assert ratio is not None
+    assert (ratio.median, ratio.lower, ratio.upper) == (0.5, 0.5, 0.5)
 
 
 def test_the_first_side_has_no_ratio() -> None:
