@@ -58,7 +58,7 @@ def _table(rows: list[Any]) -> CBORTag | None:
     # told by that: an instance's dict reports its values in the first instance's order.
     if len(gc.get_referents(*rows)) != len(rows) * width:
         return None
-    if [*chain.from_iterable(rows)] != [*keys] * len(rows):
+    if not _all_in_this_order([*chain.from_iterable(rows)], keys):
         return None
     items = [*chain.from_iterable(map(dict.values, rows))]
     # A row that stands in two places has more than one owner, at the least.
@@ -74,6 +74,12 @@ def _table(rows: list[Any]) -> CBORTag | None:
     return CBORTag(tags.ROWS, [keys, items])
 
 
+def _all_in_this_order(every: list[str], keys: Sequence[str]) -> bool:
+    width = len(keys)
+    count = len(every) // width
+    return all(every[at::width].count(key) == count for at, key in enumerate(keys))
+
+
 def read_rows(content: Any, immutable: bool) -> list[dict[str, Any]]:
     """Read ``[[key, ...], [value, ...]]``: the values of one row after the other."""
     if type(content) is not list or list(map(type, content)) != [list, list]:
@@ -86,5 +92,9 @@ def read_rows(content: Any, immutable: bool) -> list[dict[str, Any]]:
         raise DecodeRefused("a table of rows with a key twice, or one that is no text")
     if len(items) % width:
         raise DecodeRefused("a table of rows with a row of another length")
-    rows = zip(*repeat(iter(items), width), strict=True)
-    return list(map(dict, map(zip, repeat(keys), rows)))
+    # Each row begins as a copy, which hashes nothing and never grows.
+    rows = list(map(dict.copy, repeat(dict.fromkeys(keys), len(items) // width)))
+    for place, key in enumerate(keys):
+        for row, item in zip(rows, items[place::width], strict=True):
+            row[key] = item
+    return rows
