@@ -97,11 +97,28 @@ class Referenceable:
         name = _remote_names.get(message)
         if name is None:
             return _found(self, message)(*args, **kw)
-        found = getattr(type(self), name, None)
-        if type(found) is FunctionType and name not in self.__dict__:
-            # What `find_method` would find: every call passes here.
+        cls = type(self)
+        try:
+            # Half of what ``get`` costs.
+            found = cls.__dict__[name]
+        except KeyError:
+            found = _inherited(cls, name)
+        if type(found) is FunctionType:
+            # What `find_method` would find: every call passes here. Nothing is asked
+            # of the object itself, which may have no dict before it is.
             return found(self, *args, **kw) if kw else found(self, *args)
         return find_method(self, "remote_", message)(*args, **kw)
+
+
+def _inherited(cls: type, name: str) -> object:
+    """Return what the bases of a class define, as it is: a function, or what wraps it.
+
+    Asked of the class itself, a static method would be a function as well.
+    """
+    for base in cls.__mro__:
+        if name in base.__dict__:
+            return base.__dict__[name]
+    return None
 
 
 def _found(target: object, message: str) -> Callable[..., Any]:

@@ -81,6 +81,33 @@ def test_what_the_class_defines_with_the_prefix_is_a_method(
 
 
 @pytest.mark.parametrize(
+    ("name", "result"),
+    [
+        ("inherited", "inherited"),
+        ("plain", ((), {})),
+        ("static", "static"),
+        ("of_class", "Thing"),
+        ("shadowed", "the class's"),
+    ],
+)
+def test_it_is_called_alike_each_time(name: str, result: Any) -> None:
+    thing = Thing()
+
+    for _ in range(3):
+        assert thing.remoteMessageReceived(None, name, (), {}) == result
+
+
+def test_what_replaces_a_method_is_called_from_then_on() -> None:
+    class Other(Thing):
+        pass
+
+    other = Other()
+    assert other.remoteMessageReceived(None, "plain", (), {}) == ((), {})
+    Other.remote_plain = staticmethod(lambda: "replaced")  # type: ignore[assignment, method-assign]
+    assert other.remoteMessageReceived(None, "plain", (), {}) == "replaced"
+
+
+@pytest.mark.parametrize(
     "name",
     [
         "",
