@@ -69,7 +69,13 @@ class FinalizerQueue:
 
     def _wake(self) -> None:
         self._called = False
-        self._call_quick()
+        quick = self._quick
+        if len(quick) == 1:
+            # Most often: a reference was dropped.
+            action, item = quick.popleft()
+            action(item)
+        elif quick:
+            self._call_quick()
         if self._items:
             self._run(self.drain)
 

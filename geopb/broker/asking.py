@@ -9,6 +9,7 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from dataclasses import replace
+from operator import methodcaller
 from typing import Any
 
 from geopb.broker.calls import Answerable, Ignored, Questions, Repeatable
@@ -252,8 +253,7 @@ class Asking:
         if unfinished is None:
             promise.settle(values[0])
         else:
-            value = values[0]
-            self._finish(unfinished, number, promise, lambda to: to.settle(value))
+            self._finish(unfinished, number, promise, methodcaller("settle", values[0]))
 
     def failed(self, message: list[Any], unfinished: Unfinished | None) -> None:
         """Take an exception of the peer's in answer to a question."""

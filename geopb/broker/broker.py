@@ -39,7 +39,7 @@ from geopb.limits import Limits
 from geopb.text import printable, safe_repr
 from geopb.wire import messages
 from geopb.wire.framing import ChunkPart
-from geopb.wire.short import LEAST_READ, MOST_READ, REFERENCE
+from geopb.wire.short import BRIEF, LEAST_READ, MOST_READ, REFERENCE_TAG
 
 Act = Callable[["Broker", list[Any], "Unfinished | None"], None]
 
@@ -193,8 +193,10 @@ class Broker:
         for body in intake.frames.feed(data):
             if type(body) is bytes:
                 if (
-                    LEAST_READ <= len(body) <= MOST_READ
-                    and (REFERENCE in body or body[1] == messages.RELEASE)
+                    body[0] == BRIEF
+                    and LEAST_READ <= len(body) <= MOST_READ
+                    # A number: whether bytes are in bytes is asked by way of an error.
+                    and (REFERENCE_TAG in body or body[1] == messages.RELEASE)
                     and take_brief(self, body)
                 ):
                     continue

@@ -9,6 +9,7 @@ from __future__ import annotations
 from collections.abc import Callable
 from contextvars import ContextVar
 from enum import Enum
+from functools import partial
 from operator import attrgetter
 from typing import Any
 
@@ -128,7 +129,7 @@ class Objects:
         return self._exports.export_view(
             value,
             perspective,
-            lambda: ViewPoint(perspective, value),
+            partial(ViewPoint, perspective, value),
             self._max_exports,
         )
 

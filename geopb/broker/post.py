@@ -21,7 +21,7 @@ from geopb.jelly.passing import Packed, Packing, Passer
 from geopb.text import encodable, shorten
 from geopb.wire import messages
 from geopb.wire.codec import encode
-from geopb.wire.framing import frame_head
+from geopb.wire.framing import SMALL_BODY, SMALL_HEADS, frame_head
 from geopb.wire.short import release_body
 
 #: Bytes queued in one turn of the loop with which the peer should begin already.
@@ -230,7 +230,7 @@ class Post:
         if len(numbers) == 2:
             # Most often: one object.
             body = release_body(*numbers)
-            self.outbox.add_framed(frame_head(len(body)) + body)
+            self.outbox.add_framed(SMALL_HEADS[len(body)] + body)
             return
         for start in range(0, len(numbers), _RELEASES_EACH):
             some = numbers[start : start + _RELEASES_EACH]
@@ -279,7 +279,8 @@ class Post:
         if self._finished:
             return
         outbox = self.outbox
-        framed = frame_head(len(body)) + body
+        size = len(body)
+        framed = (SMALL_HEADS[size] if size < SMALL_BODY else frame_head(size)) + body
         if self.opened_by_peer:
             if outbox.unsent and not (outbox.more or outbox.sending):
                 # Releases: they wait for what is sent next.

@@ -10,6 +10,7 @@ import logging
 from collections import deque
 from collections.abc import Callable
 from contextvars import Context
+from functools import partial
 from operator import attrgetter
 from types import NoneType
 from typing import Any
@@ -264,9 +265,13 @@ class Service:
             call.result = result
             if issubclass(type(result), Greenlet):
                 serving_greenlets[result] = (self, call)
-            result.rawlink(lambda ended: self._pool.submit(self._late, (call, ended)))
+            # A lambda here would have every call pay for its variables.
+            result.rawlink(partial(self._ended, call))
         else:
             self._answer(call, result, context)
+
+    def _ended(self, call: IncomingCall, ended: Any) -> None:
+        self._pool.submit(self._late, (call, ended))
 
     def _late(self, what: tuple[IncomingCall, Any]) -> None:
         """Answer a call whose method returned a promise, that has ended now."""

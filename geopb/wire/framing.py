@@ -46,6 +46,9 @@ class ForeignProtocol(ProtocolError):
 
 #: Returns what stands before a body of that length.
 frame_head = _LENGTH.pack
+#: The same for small ones.
+SMALL_HEADS = [frame_head(length) for length in range(256)]
+SMALL_BODY = len(SMALL_HEADS)
 
 
 def frame(body: bytes) -> bytes:

@@ -40,6 +40,8 @@ TAKEN = 13
 #: Ids are allotted by whoever uses them first, from 1; target 0 is the lobby, and one
 #: below 0 is what the answer to the question of that number will be.
 MAX_ID = 2**63 - 1
+#: Ids below it are compared faster.
+_USUAL = 2**30
 
 #: Seconds that a call may be given, some 30 years: timers take no more.
 LONGEST = 1e9
@@ -161,8 +163,11 @@ def read_call(message: list[Any]) -> Call:
     if (
         type(name) is str
         and type(target) is int
-        and -MAX_ID <= target <= MAX_ID
-        and ((type(question) is int and 0 < question <= MAX_ID) or question is None)
+        and (0 <= target < _USUAL or -MAX_ID <= target <= MAX_ID)
+        and (
+            (type(question) is int and (0 < question < _USUAL or is_id(question)))
+            or question is None
+        )
         and type(args) is list
     ):
         return question, target, name, args, kwargs, options
@@ -179,7 +184,7 @@ def read_answer(message: list[Any]) -> tuple[int, list[Any]]:
         _, question, values = message if len(message) == 3 else message[:3]
         if (
             type(question) is int
-            and 0 < question <= MAX_ID
+            and (0 < question < _USUAL or is_id(question))
             and type(values) is list
             and len(values) == 1
         ):

@@ -44,6 +44,8 @@ _LONG = 24
 #: The heads of ids of 8, 16 and 32 bits, their formats, and the least id of each.
 _ID_FORMS = ((24, "BB", _LONG), (25, "BH", 2**8), (26, "BI", 2**16))
 _ANSWER_START, _RELEASE_START, _MARK = 0x8302, 0x8304, 0x81D9EAC4
+#: The first byte of what is read here, and one of each answer that is a reference.
+BRIEF, REFERENCE_TAG = 0x83, 0xD9
 #: By the head of the question and the length: how to read an answer that is a
 #: reference, the least question, the head of the reference's number, and its least.
 _REFERENCES = {
@@ -65,7 +67,7 @@ _RELEASES = {
 LEAST_READ, MOST_READ = min(_RELEASES), max(length for _, length in _REFERENCES)
 _CONSTANTS = {False: b"\xf4", True: b"\xf5", None: _NULL}
 #: What every peer takes is at least of 64 bits, with its sign.
-_INT64 = 2**63
+_INT64, _LEAST_INT64 = 2**63, -(2**63)
 _INFINITY = float("inf")
 
 
@@ -154,9 +156,12 @@ def _add_scalars(parts: list[bytes], values: Collection[object]) -> bool:
                 # No text that UTF-8 carries, or a long one.
                 return False
         elif kind is int:
-            if not -_INT64 <= value < _INT64:  # type: ignore[operator]
+            if 0 <= value < 256:  # type: ignore[operator]
+                parts.append(_INTEGERS[value])  # type: ignore[call-overload]
+            elif _LEAST_INT64 <= value < _INT64:  # type: ignore[operator]
+                parts.append(_integer(value))  # type: ignore[arg-type]
+            else:
                 return False
-            parts.append(_integer(value))  # type: ignore[arg-type]
         elif kind is NoneType or kind is bool:
             parts.append(_CONSTANTS[value])  # type: ignore[index]
         elif kind is bytes:

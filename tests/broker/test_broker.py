@@ -44,6 +44,17 @@ def test_a_call_is_answered(name: str) -> None:
         pair.assert_released()
 
 
+@pytest.mark.parametrize("length", [*range(225, 260), 400, 401, 65_535, 65_536])
+def test_a_message_of_any_length_arrives(length: int) -> None:
+    """Short ones have their frames' heads ready, and are written by hand."""
+    with joined() as pair:
+        answer = pair.a.ask("echo", "x" * length)
+
+        pair.deliver()
+
+        assert answer.get() == "x" * length
+
+
 def test_both_sides_call() -> None:
     with joined() as pair:
         one, other = pair.a.ask("echo", "from a"), pair.b.ask("echo", "from b")
