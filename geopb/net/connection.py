@@ -215,7 +215,12 @@ class Connection(Faces):
         """Read to the end; return why it ended."""
         try:
             Reader(
-                self._sock, self._transport, self.broker, self._gate, self._share
+                self._sock,
+                self._transport,
+                self.broker,
+                self._gate,
+                self._share,
+                self.options.busy_poll,
             ).run()
             return self._went()
         except (ProtocolError, LimitExceeded) as error:

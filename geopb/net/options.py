@@ -20,6 +20,9 @@ from geopb.notices import Notices
 
 _LIMITS = frozenset(field.name for field in fields(Limits))
 
+#: Seconds: who sleeps so long does not notice being woken.
+_LONGEST_POLL = 0.01
+
 _shared_readers: WeakKeyDictionary[Any, dict[Limits, Readers]] = WeakKeyDictionary()
 
 
@@ -50,11 +53,14 @@ class Options:
         unsafe_tracebacks: Send the tracebacks of failing methods to the peer. They
             show source lines and paths, hence the name.
         registry: The classes that may be made for a peer; see `ClassRegistry`.
+        busy_poll: Seconds, at a time, that the loop asks for a prompt peer's next
+            message before it sleeps; 0 for none.
     """
 
     limits: Limits
     unsafe_tracebacks: bool = False
     registry: ClassRegistry = process_registry
+    busy_poll: float = 0.0005
     _told: Told = field(default_factory=Told, repr=False, compare=False)
     _load: Load = field(default_factory=Load, repr=False, compare=False)
     _readers: WeakKeyDictionary[Any, dict[Limits, Readers]] = field(
@@ -130,14 +136,25 @@ def _read(options: dict[str, Any], others: frozenset[str]) -> Options:
     """Read the shared options; `others` are known too, and read elsewhere."""
     limits = {name: options[name] for name in options if name in _LIMITS}
     rest = {name: options[name] for name in options if name not in _LIMITS}
-    known = {"unsafe_tracebacks": bool, "registry": ClassRegistry}
+    known = {"unsafe_tracebacks": bool, "registry": ClassRegistry, "busy_poll": float}
     for name, value in rest.items():
         if name in _CLIENTS:
             raise TypeError(f"{name} is an option of clients, not of servers")
         if name not in known:
             names = ", ".join(sorted(_LIMITS | known.keys() | others))
             raise TypeError(f"no option {name!r}; the options are {names}")
-        if not isinstance(value, known[name]):
+        if name == "busy_poll":
+            _check_poll(value)
+        elif not isinstance(value, known[name]):
             wanted = known[name].__name__
             raise TypeError(f"{name} takes a {wanted}, not {type(value).__name__}")
     return Options(limits=Limits(**limits), **rest)
+
+
+def _check_poll(seconds: object) -> None:
+    if isinstance(seconds, bool) or not isinstance(seconds, int | float):
+        raise TypeError(f"busy_poll takes a number, not {type(seconds).__name__}")
+    if not 0 <= seconds <= _LONGEST_POLL:
+        raise ValueError(
+            f"busy_poll={seconds!r} is not from 0 to {_LONGEST_POLL:g} seconds"
+        )

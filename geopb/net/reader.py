@@ -19,6 +19,7 @@ from geopb.broker.assembly import LEAST_ROOM
 from geopb.broker.broker import Broker
 from geopb.broker.state import State
 from geopb.net.gate import Gate
+from geopb.net.polling import Promptness, poller
 from geopb.net.share import Share
 from geopb.workers import switch_to
 
@@ -52,11 +53,13 @@ class Reader:
         broker: Acts on it.
         gate: Told when answers may have made room for calls.
         share: What the connection may use of the loop.
+        busy_poll: Seconds, at a time, that the loop does not sleep for a prompt peer.
     """
 
     # fmt: off
     __slots__ = (
-        "_broker", "_filled", "_gate", "_line", "_recv_into", "_room", "_share", "_sock"
+        "_broker", "_busy_poll", "_filled", "_gate", "_line", "_recv_into", "_room",
+        "_share", "_sock"
     )
     # fmt: on
 
@@ -67,12 +70,14 @@ class Reader:
         broker: Broker,
         gate: Gate,
         share: Share,
+        busy_poll: float,
     ) -> None:
         self._sock = sock
         self._line = line
         self._broker = broker
         self._gate = gate
         self._share = share
+        self._busy_poll = busy_poll
         #: What is left of a room of the broker's that is filled in part; and how many
         #: bytes are in it.
         self._room: memoryview | None = None
@@ -105,6 +110,8 @@ class Reader:
         frames = broker.frames
         fills = self._line.recv_into is not None
         size, opening = _MOST_BYTES, True
+        prompt, polling = Promptness(self._busy_poll), poller()
+        ended = perf_counter()
         while True:
             wait()
             try:
@@ -127,23 +134,21 @@ class Reader:
                 gate.let_in()
             if broker.state is _PARTED:
                 return
+            prompt.waited(begun - ended)
             ended, pause = perf_counter(), 0.0
             if opening:
                 # A hello alone makes no active peer: many may come at once.
                 opening = broker.state is _OPENING
             else:
                 pause = share.read(begun, ended)
-            took = ended - begun
-            if took > _TURN:
-                # What many small messages cost depends on what they are: less next
-                # time. One that is large is joined at its end, whatever the pieces.
-                size = max(_LEAST_BYTES, int(size * _TURN / took))
-            elif size < _MOST_BYTES:
-                size = min(2 * size, _MOST_BYTES)
+            if ended - begun > _TURN or size < _MOST_BYTES:
+                size = _next_size(size, ended - begun)
             if pause:
                 readable.stop()
                 gevent.sleep(pause)
                 readable.start(reader.switch)
+            elif prompt.polls:
+                polling.poll(ended + prompt.polls)
 
     def _read_chunk(self, size: int) -> bytes | None:
         """Read what has come of the chunk under way to where it stays.
@@ -168,3 +173,12 @@ class Reader:
         del room
         self._broker.filled(filled)
         return None
+
+
+def _next_size(size: int, took: float) -> int:
+    """Return how much to read after so many bytes took so many seconds."""
+    if took > _TURN:
+        # What many small messages cost depends on what they are: less next time. One
+        # that is large is joined at its end, whatever the pieces.
+        return max(_LEAST_BYTES, int(size * _TURN / took))
+    return min(2 * size, _MOST_BYTES)

@@ -10,7 +10,7 @@ from pathlib import Path
 import pytest
 
 import geopb as pb
-from geopb.net.options import ClientOptions, Options
+from geopb.net.options import ClientOptions, Options, read_options
 from tests.examples.programs import ROOT, Program, code_blocks, run
 
 README = ROOT / "README.md"
@@ -168,6 +168,7 @@ def test_the_options_page_tells_the_defaults() -> None:
     for field in fields(pb.Limits):
         assert read_size(told[field.name]) == field.default, field.name
     assert told["unsafe_tracebacks"] == "`False`"
+    assert read_size(told["busy_poll"]) == read_options({}).busy_poll
     for field in fields(ClientOptions):
         assert told[field.name] == f"`{field.default}`"
 

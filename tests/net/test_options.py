@@ -79,6 +79,9 @@ def test_a_message_may_be_16_KiB_at_least(name: str) -> None:
         ("registry", {}),
         ("registry", None),
         ("registry", pb.ClassRegistry),
+        ("busy_poll", True),
+        ("busy_poll", None),
+        ("busy_poll", "0.001"),
     ],
 )
 def test_the_other_options_are_checked_too(name: str, bad: Any) -> None:
@@ -87,8 +90,23 @@ def test_the_other_options_are_checked_too(name: str, bad: Any) -> None:
             use(**{name: bad})
 
 
+@pytest.mark.parametrize("bad", [float("nan"), -0.0001, 0.011, float("inf")])
+def test_a_poll_is_a_short_time_or_none(bad: float) -> None:
+    for use in users():
+        with pytest.raises(ValueError, match=r"is not from 0 to 0\.01 seconds"):
+            use(busy_poll=bad)
+
+    pb.PBClientFactory(busy_poll=0)
+    pb.PBClientFactory(busy_poll=0.01)
+
+
 def test_every_option_may_be_given_on_either_side(pair: Pair) -> None:
-    options = {**LIMITS, "unsafe_tracebacks": True, "registry": pb.ClassRegistry()}
+    options = {
+        **LIMITS,
+        "unsafe_tracebacks": True,
+        "registry": pb.ClassRegistry(),
+        "busy_poll": 0.0001,
+    }
 
     _, client = pair(Doing(), **options)
 

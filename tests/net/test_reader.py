@@ -50,7 +50,7 @@ def reading(broker: Slow, load: Load) -> Iterator[Any]:
     """Have a reader feed `broker`; yield where to write."""
     ours, theirs = socket.socketpair()
     sock: Any = raw(ours)
-    reader: Any = Reader(ours, sock, broker, Gate(), Share(load))  # type: ignore[arg-type]
+    reader: Any = Reader(ours, sock, broker, Gate(), Share(load), 0)  # type: ignore[arg-type]
     running = gevent.spawn(reader.run)
     try:
         yield theirs
@@ -178,7 +178,7 @@ def test_where_nothing_is_read_into_a_buffer_a_chunk_is_read_as_all_else(
     broker = Chunks(left=500_000)
     ours, theirs = socket.socketpair()
     line: Any = SimpleNamespace(recv=raw(ours).recv, recv_into=None)
-    reader: Any = Reader(ours, line, broker, Gate(), Share(load))  # type: ignore[arg-type]
+    reader: Any = Reader(ours, line, broker, Gate(), Share(load), 0)  # type: ignore[arg-type]
     running = gevent.spawn(reader.run)
     theirs.sendall(bytes(500_000))
     theirs.close()
