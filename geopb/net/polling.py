@@ -30,8 +30,8 @@ _SLOW = 8
 _TOO_LATE = 4
 #: What a wait may take of the time that it took asleep, for the trouble to pay.
 _SOONER = 0.75
-#: After each try in vain twice as many waits pass before the next, up to this; and after
-#: as many that were polled, sleeping is looked at again.
+#: After each try in vain twice as many waits pass before the next, up to so many; and
+#: after so many that were polled, sleeping is looked at again.
 _MOST = 2048
 #: Turns of the loop in a row, at the most: in some tests the clock stands still.
 _MOST_TURNS = 10_000
