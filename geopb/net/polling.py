@@ -2,13 +2,15 @@
 
 Owns when, and for how long. A process that sleeps has to be woken, by a processor that
 may sleep as well: under a hypervisor that takes longer than all else that a small call
-costs, of both processes' time. So each connection tries whether its peer's messages come
-much sooner where the loop does not sleep, and only while they do, it does not. Never holds
-up other work: the loop asks only while it has nothing else to do. Never where one
-processor is all there is: there the peer could not work meanwhile. Called by the reader.
+costs, of both processes' time. So each connection tries whether its peer's messages
+come much sooner while the loop does not sleep, and only while they do, it does not.
+Never holds up other work: the loop asks only while it has nothing else to do. Never
+where one processor is all there is: the peer could not work meanwhile. Called by the
+reader.
 
-    SLEEPS --prompt for a while--> TRIES --much sooner--> POLLS --late, or after long-->
-       ^------------------------- no sooner --'                                  SLEEPS
+    SLEEPS --prompt for a while--> TRIES --much sooner--> POLLS
+    TRIES --no sooner, or late--> SLEEPS, each time for longer
+    POLLS --late, or after long--> SLEEPS
 """
 
 from __future__ import annotations
