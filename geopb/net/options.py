@@ -60,7 +60,7 @@ class Options:
     limits: Limits
     unsafe_tracebacks: bool = False
     registry: ClassRegistry = process_registry
-    busy_poll: float = 0.0005
+    busy_poll: float = 0.001
     _told: Told = field(default_factory=Told, repr=False, compare=False)
     _load: Load = field(default_factory=Load, repr=False, compare=False)
     _readers: WeakKeyDictionary[Any, dict[Limits, Readers]] = field(

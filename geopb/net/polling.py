@@ -23,15 +23,15 @@ from weakref import WeakKeyDictionary
 from gevent import get_hub
 
 #: Seconds. Who lets more pass between two messages is not in a hurry.
-_PROMPT = 0.001
+_PROMPT = 0.002
 #: Waits that a peer has to be prompt for, before it is tried for so many others.
 _LEAST, _TRIED = 16, 8
 #: For each wait that was too long, so many more have to be prompt.
 _SLOW = 8
-#: Polls in vain that are too many: two in a row, or one in three; each counts as two.
+#: Polls in vain that are too many: so many in a row, or half of all for a while.
 _TOO_LATE = 4
 #: What a wait may take of the time that it took asleep, for the trouble to pay.
-_SOONER = 0.75
+_SOONER = 0.85
 #: After each try in vain twice as many waits pass before the next, up to so many; and
 #: after so many that were polled, sleeping is looked at again.
 _MOST = 2048
@@ -61,7 +61,7 @@ class Promptness:
         self._tries = False
         #: Waits that are left in this state; and how many there are between two tries.
         self._left = self._pause = _LEAST
-        #: Two for each wait that was polled in vain, less one for each other.
+        #: How many waits were polled in vain, less those that were not.
         self._late = 0
         #: What a wait takes, about: asleep, and polled.
         self._asleep = self._awake = 0.0
@@ -70,7 +70,7 @@ class Promptness:
         """Take note of how long the last bytes took to come."""
         if self.polls:
             if seconds > self.polls:
-                self._late += 2
+                self._late += 1
                 if self._late >= _TOO_LATE:
                     # It has something else to do now.
                     self._sleep(_LEAST if not self._tries else self._longer())
