@@ -7,6 +7,7 @@ outside. Never knows ids or connections: the broker keeps those. Called by the b
 
 from __future__ import annotations
 
+from abc import ABCMeta
 from collections.abc import Callable, Mapping, Sequence
 from inspect import getattr_static
 from sys import intern
@@ -103,7 +104,7 @@ class Referenceable:
             found = cls.__dict__[name]
         except KeyError:
             found = _inherited(cls, name)
-        if type(found) is FunctionType:
+        if type(found) is FunctionType and type(cls) in _PLAIN:
             # What `find_method` would find: every call passes here. Nothing is asked
             # of the object itself, which may have no dict before it is.
             return found(self, *args, **kw) if kw else found(self, *args)
@@ -131,6 +132,8 @@ def _found(target: object, message: str) -> Callable[..., Any]:
     return method
 
 
+#: Kinds of classes that tell their attributes as they stand in their bases' dicts.
+_PLAIN = frozenset((type, ABCMeta))
 #: Names of methods by what peers call them.
 _remote_names: dict[str, str] = {}
 _MOST_NAMES = 10_000

@@ -16,6 +16,8 @@ reader.
 from __future__ import annotations
 
 import os
+from math import inf
+from pathlib import Path
 from time import perf_counter
 from typing import Any
 from weakref import WeakKeyDictionary
@@ -36,7 +38,14 @@ _SOONER = 0.85
 #: after so many that were polled, sleeping is looked at again.
 _MOST = 2048
 #: Turns of the loop in a row, at the most: in some tests the clock stands still.
-_MOST_TURNS = 10_000
+_MOST_TURNS = 20_000
+#: Seconds after which the number of processors is asked for again.
+_LOOK_AGAIN = 1.0
+#: Where control groups, of version 2 and 1, tell a quota of time and its period.
+_QUOTAS = (
+    ("/sys/fs/cgroup/cpu.max",),
+    ("/sys/fs/cgroup/cpu/cpu.cfs_quota_us", "/sys/fs/cgroup/cpu/cpu.cfs_period_us"),
+)
 
 
 class Promptness:
@@ -69,18 +78,19 @@ class Promptness:
     def waited(self, seconds: float) -> None:
         """Take note of how long the last bytes took to come."""
         if self.polls:
-            if seconds > self.polls:
+            if seconds <= self.polls:
+                self._awake += (seconds - self._awake) / 4
+                self._late -= self._late > 0
+            else:
                 self._late += 1
-                if self._late >= _TOO_LATE:
-                    # It has something else to do now.
-                    self._sleep(_LEAST if not self._tries else self._longer())
-                return
-            if self._late:
-                self._late -= 1
-            self._awake += (seconds - self._awake) / 4
             self._left -= 1
-            if not self._left:
+            if self._late >= _TOO_LATE:
+                # It has something else to do now.
+                self._sleep(self._longer() if self._tries else _LEAST)
+            elif not self._left:
                 self._judge()
+            elif not (self._tries or self._is_sooner()):
+                self._sleep(self._longer())
         elif seconds > _PROMPT:
             self._left = min(self._left + _SLOW, self._pause)
         else:
@@ -99,12 +109,15 @@ class Promptness:
         if not self._tries:
             # Long ago: sleeping may do as well by now.
             self._sleep(_LEAST)
-        elif self._awake < self._asleep * _SOONER:
+        elif self._is_sooner():
             self._tries, self._left, self._pause = False, _MOST, _LEAST
             # Longer than that it might as well have slept.
             self.polls = min(self._asleep, self._most)
         else:
             self._sleep(self._longer())
+
+    def _is_sooner(self) -> bool:
+        return self._awake < self._asleep * _SOONER
 
     def _longer(self) -> int:
         return min(2 * self._pause, _MOST)
@@ -119,35 +132,56 @@ class Poller:
     """Keeps one hub's loop from sleeping."""
 
     def __init__(self) -> None:
+        loop: Any = get_hub().loop
         # Called in each turn of the loop that has nothing else to do, and while it is
-        # started, there is no other kind of turn.
-        self._idle: Any = get_hub().loop.idle(ref=False)
-        self._started = False
+        # started, there is no other kind of turn. Last of its kind: others come first.
+        self._idle: Any = loop.idle(ref=False, priority=loop.MINPRI)
         self._until = 0.0
         self._turns = 0
-        self._alone = _processors() < 2
+        self._alone = True
+        self._look_again = 0.0
 
     def poll(self, until: float) -> None:
         """Have the loop not sleep before `until`, by the performance counter."""
-        self._until = until
+        if until > self._look_again:
+            # A process may be bound to a processor later, or have been forked.
+            self._alone = processors() < 2
+            self._look_again = until + _LOOK_AGAIN
+        if self._alone:
+            return
+        if until > self._until:
+            self._until = until
         self._turns = 0
-        if not (self._started or self._alone):
-            self._started = True
+        if not self._idle.active:
             self._idle.start(self._look)
 
     def _look(self) -> None:
         self._turns += 1
         if perf_counter() > self._until or self._turns > _MOST_TURNS:
-            self._started = False
+            self._until = 0.0
             self._idle.stop()
 
 
-def _processors() -> int:
-    """Return how many this process may use."""
+def processors() -> float:
+    """Return how many this process may use, by its affinity and its group's quota."""
     try:
-        return len(os.sched_getaffinity(0))
+        usable = float(len(os.sched_getaffinity(0)))
     except AttributeError:  # Linux alone tells.
-        return os.cpu_count() or 1
+        usable = float(os.cpu_count() or 1)
+    return min(usable, _quota())
+
+
+def _quota() -> float:
+    """Return how many processors' time a container may use; infinite for no bound."""
+    for names in _QUOTAS:
+        try:
+            told = " ".join(Path(name).read_text(encoding="ascii") for name in names)
+            quota, period = map(float, told.replace("max", "inf").split())
+        except (OSError, ValueError):
+            # Another version of control groups, or none.
+            continue
+        return quota / period if quota > 0 else inf
+    return inf
 
 
 _pollers: WeakKeyDictionary[Any, Poller] = WeakKeyDictionary()

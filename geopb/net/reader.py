@@ -109,9 +109,8 @@ class Reader:
         wait = switch_to(get_hub())
         frames = broker.frames
         fills = self._line.recv_into is not None
-        size, opening = _MOST_BYTES, True
+        size, opening, ended = _MOST_BYTES, True, perf_counter()
         prompt, polling = Promptness(self._busy_poll), poller()
-        ended = perf_counter()
         while True:
             wait()
             try:
@@ -134,13 +133,14 @@ class Reader:
                 gate.let_in()
             if broker.state is _PARTED:
                 return
-            prompt.waited(begun - ended)
+            waited = begun - ended
             ended, pause = perf_counter(), 0.0
             if opening:
                 # A hello alone makes no active peer: many may come at once.
                 opening = broker.state is _OPENING
             else:
                 pause = share.read(begun, ended)
+                prompt.waited(waited)
             if ended - begun > _TURN or size < _MOST_BYTES:
                 size = _next_size(size, ended - begun)
             if pause:

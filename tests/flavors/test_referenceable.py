@@ -1,6 +1,7 @@
 from __future__ import annotations
 
 import functools
+from abc import ABC, abstractmethod
 from typing import Any
 
 import pytest
@@ -95,6 +96,37 @@ def test_it_is_called_alike_each_time(name: str, result: Any) -> None:
 
     for _ in range(3):
         assert thing.remoteMessageReceived(None, name, (), {}) == result
+
+
+def test_a_metaclass_that_hides_a_method_is_asked_each_time() -> None:
+    class Hiding(type):
+        def __getattribute__(cls, name: str) -> Any:
+            if name == "remote_plain":
+                raise AttributeError(name)
+            return super().__getattribute__(name)
+
+    class Hidden(pb.Referenceable, metaclass=Hiding):
+        def remote_plain(self) -> None:
+            raise AssertionError("called from outside")
+
+    assert Thing().remoteMessageReceived(None, "plain", (), {}) == ((), {})
+    for _ in range(3):
+        with pytest.raises(pb.NoSuchMethod):
+            Hidden().remoteMessageReceived(None, "plain", (), {})
+
+
+def test_a_class_with_abstract_bases_is_called() -> None:
+    class Abstract(Base, ABC):
+        @abstractmethod
+        def remote_do(self) -> str: ...
+
+    class Concrete(Abstract):
+        def remote_do(self) -> str:
+            return "done"
+
+    for _ in range(3):
+        assert Concrete().remoteMessageReceived(None, "do", (), {}) == "done"
+        assert Concrete().remoteMessageReceived(None, "inherited", (), {})
 
 
 def test_what_replaces_a_method_is_called_from_then_on() -> None:

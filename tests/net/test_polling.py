@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 import os
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
+from itertools import count
+from pathlib import Path
 from typing import Any
 
 import gevent
@@ -89,6 +91,14 @@ def test_some_late_messages_end_nothing_and_four_in_a_row_do() -> None:
     assert not prompt.polls
 
 
+def test_it_ends_when_messages_come_no_sooner() -> None:
+    """Though none is late: that would be found out after thousands of them only."""
+    prompt = Promptness(MOST)
+    wait(prompt, 1000)
+
+    assert wait(prompt, 100, awake=ASLEEP * 0.95) < 30
+
+
 def test_two_in_three_late_are_too_many() -> None:
     prompt = Promptness(MOST)
     wait(prompt, 1000)
@@ -138,15 +148,18 @@ class Clock:
 def clock(monkeypatch: pytest.MonkeyPatch) -> Clock:
     clock = Clock()
     monkeypatch.setattr(polling, "perf_counter", clock)
-    monkeypatch.setattr(polling, "_processors", lambda: 2)
+    monkeypatch.setattr(polling, "processors", lambda: 2)
     return clock
 
 
 @pytest.fixture
-def turns() -> Callable[[], int]:
-    """Tell how many turns the loop has made."""
-    loop: Any = get_hub().loop
-    return lambda: int(loop.iteration)
+def turns() -> Iterator[Callable[[], int]]:
+    """Tell how many turns the loop has made: libuv does not."""
+    made = count()
+    watcher: Any = get_hub().loop.check()
+    watcher.start(made.__next__)
+    yield lambda: int(repr(made)[6:-1])
+    watcher.close()
 
 
 def rest(seconds: float) -> None:
@@ -189,7 +202,7 @@ def test_it_asks_no_more_when_the_clock_stands(
 def test_with_one_processor_it_sleeps(
     clock: Clock, turns: Callable[[], int], monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(polling, "_processors", lambda: 1)
+    monkeypatch.setattr(polling, "processors", lambda: 1)
     made = Poller()
     begun = turns()
     made.poll(clock.now + 1)
@@ -197,6 +210,48 @@ def test_with_one_processor_it_sleeps(
     rest(0.002)
 
     assert turns() - begun < 10
+
+
+def test_who_is_bound_to_one_processor_later_sleeps_soon(
+    clock: Clock, turns: Callable[[], int], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    made = Poller()
+    made.poll(clock.now)
+    monkeypatch.setattr(polling, "processors", lambda: 1)
+    clock.now += 2
+    begun = turns()
+    made.poll(clock.now + 1)
+
+    rest(0.002)
+
+    assert turns() - begun < 10
+
+
+def test_the_longest_poll_counts(clock: Clock, turns: Callable[[], int]) -> None:
+    """Of two connections one may be expected later."""
+    made = Poller()
+    made.poll(clock.now + 0.005)
+    made.poll(clock.now + 0.001)
+    clock.now += 0.002
+    begun = turns()
+
+    rest(0.002)
+    busy = turns() - begun
+    clock.now += 0.01
+    rest(0.001)
+
+    assert busy > 20
+
+
+def test_others_that_wait_for_idle_turns_come_first(clock: Clock) -> None:
+    made = Poller()
+    made.poll(clock.now + 1)
+
+    with gevent.Timeout(1):
+        gevent.idle(-1)
+        gevent.idle()
+    clock.now += 2
+    rest(0.001)
 
 
 def test_a_poll_keeps_no_loop_alive(clock: Clock) -> None:
@@ -214,12 +269,41 @@ def test_each_hub_has_one() -> None:
 
 
 def test_processors_are_those_that_may_be_used(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(polling, "_QUOTAS", ())
     monkeypatch.setattr(os, "sched_getaffinity", lambda pid: {3}, raising=False)
-    assert polling._processors() == 1
+    assert polling.processors() == 1
 
     monkeypatch.delattr(os, "sched_getaffinity")
     monkeypatch.setattr(os, "cpu_count", lambda: 4)
-    assert polling._processors() == 4
+    assert polling.processors() == 4
+
+
+@pytest.mark.parametrize(
+    ("told", "processors"),
+    [
+        (["max 100000"], 64),
+        (["50000 100000"], 0.5),
+        (["150000 100000"], 1.5),
+        (["9900000 100000"], 64),
+        (["-1", "100000"], 64),
+        (["200000", "100000"], 2),
+        (["odd"], 64),
+        ([], 64),
+    ],
+)
+def test_a_container_s_quota_counts(
+    told: list[str],
+    processors: float,
+    tmp_path: Path,
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    monkeypatch.setattr(os, "sched_getaffinity", lambda pid: range(64), raising=False)
+    files = [tmp_path / str(number) for number in range(len(told) or 1)]
+    for file, text in zip(files, told, strict=False):
+        file.write_text(text + "\n")
+    monkeypatch.setattr(polling, "_QUOTAS", (("/nowhere",), files))
+
+    assert polling.processors() == processors
 
 
 def ask(pair: Pair, **options: Any) -> None:
@@ -234,7 +318,7 @@ def test_a_connection_at_rest_takes_no_turns(
     pair: Pair, turns: Callable[[], int], monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """It is polled for behind the last message, and then no more."""
-    monkeypatch.setattr(poller(), "_alone", False)
+    monkeypatch.setattr(polling, "processors", lambda: 2)
     monkeypatch.setattr(Promptness, "waited", lambda prompt, _: prompt._try())
     ask(pair, busy_poll=0.01)
 
@@ -252,7 +336,7 @@ def test_a_connection_at_rest_takes_no_turns(
 def test_without_the_option_the_loop_sleeps(
     pair: Pair, turns: Callable[[], int], monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(poller(), "_alone", False)
+    monkeypatch.setattr(polling, "processors", lambda: 2)
     # Whatever the peer's waits were: always sooner.
     monkeypatch.setattr(polling, "_SOONER", 10)
     ask(pair, busy_poll=0)
