@@ -54,13 +54,13 @@ class Options:
             show source lines and paths, hence the name.
         registry: The classes that may be made for a peer; see `ClassRegistry`.
         busy_poll: Seconds, at a time, that the loop asks for a prompt peer's next
-            message before it sleeps; 0 for none.
+            message before it sleeps; 0 for not at all.
     """
 
     limits: Limits
     unsafe_tracebacks: bool = False
     registry: ClassRegistry = process_registry
-    busy_poll: float = 0.001
+    busy_poll: float = 0.0
     _told: Told = field(default_factory=Told, repr=False, compare=False)
     _load: Load = field(default_factory=Load, repr=False, compare=False)
     _readers: WeakKeyDictionary[Any, dict[Limits, Readers]] = field(

@@ -2,11 +2,11 @@
 
 Owns when, and for how long. A process that sleeps has to be woken, by a processor that
 may sleep as well: under a hypervisor that takes longer than all else that a small call
-costs, of both processes' time. So each connection tries whether its peer's messages
-come much sooner while the loop does not sleep, and only while they do, it does not.
-Never holds up other work: the loop asks only while it has nothing else to do. Never
-where one processor is all there is: the peer could not work meanwhile. Called by the
-reader.
+costs, of both processes' time. So, where an option asks for it, each connection tries
+whether its peer's messages come much sooner while the loop does not sleep, and only
+while they do, it does not. Never holds up other work: the loop asks only while it has
+nothing else to do. Never where one processor is all there is: the peer could not work
+meanwhile. Called by the reader.
 
     SLEEPS --prompt for a while--> TRIES --much sooner--> POLLS
     TRIES --no sooner, or late--> SLEEPS, each time for longer
@@ -16,6 +16,7 @@ reader.
 from __future__ import annotations
 
 import os
+from collections.abc import Callable
 from math import inf
 from pathlib import Path
 from time import perf_counter
@@ -52,7 +53,8 @@ class Promptness:
     """Whether one connection's peer answers so soon that polling pays.
 
     Args:
-        most: Seconds that are polled at a time; 0 for never.
+        most: Seconds that are polled at a time.
+        poll: Polls until then, by the performance counter: see `Poller`.
 
     Attributes:
         polls: Seconds that the next wait is to be polled, 0 for none.
@@ -60,12 +62,14 @@ class Promptness:
 
     # fmt: off
     __slots__ = (
-        "_asleep", "_awake", "_late", "_left", "_most", "_pause", "_tries", "polls"
+        "_asleep", "_awake", "_late", "_left", "_most", "_pause", "_poll", "_tries",
+        "polls"
     )
     # fmt: on
 
-    def __init__(self, most: float) -> None:
+    def __init__(self, most: float, poll: Callable[[float], object]) -> None:
         self._most = most
+        self._poll = poll
         self.polls = 0.0
         self._tries = False
         #: Waits that are left in this state; and how many there are between two tries.
@@ -74,6 +78,12 @@ class Promptness:
         self._late = 0
         #: What a wait takes, about: asleep, and polled.
         self._asleep = self._awake = 0.0
+
+    def go_on(self, waited: float, now: float) -> None:
+        """Poll for the next bytes if it pays; the last ones took so many seconds."""
+        self.waited(waited)
+        if self.polls:
+            self._poll(now + self.polls)
 
     def waited(self, seconds: float) -> None:
         """Take note of how long the last bytes took to come."""
@@ -96,7 +106,7 @@ class Promptness:
         else:
             self._asleep += (seconds - self._asleep) / 8
             self._left -= 1
-            if not self._left and self._most > 0:
+            if not self._left:
                 self._try()
 
     def _try(self) -> None:

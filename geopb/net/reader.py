@@ -110,7 +110,8 @@ class Reader:
         frames = broker.frames
         fills = self._line.recv_into is not None
         size, opening, ended = _MOST_BYTES, True, perf_counter()
-        prompt, polling = Promptness(self._busy_poll), poller()
+        most = self._busy_poll
+        prompt = Promptness(most, poller().poll) if most else None
         while True:
             wait()
             try:
@@ -133,22 +134,20 @@ class Reader:
                 gate.let_in()
             if broker.state is _PARTED:
                 return
-            waited = begun - ended
-            ended, pause = perf_counter(), 0.0
+            waited, ended, pause = begun - ended, perf_counter(), 0.0
             if opening:
                 # A hello alone makes no active peer: many may come at once.
                 opening = broker.state is _OPENING
             else:
                 pause = share.read(begun, ended)
-                prompt.waited(waited)
             if ended - begun > _TURN or size < _MOST_BYTES:
                 size = _next_size(size, ended - begun)
             if pause:
                 readable.stop()
                 gevent.sleep(pause)
                 readable.start(reader.switch)
-            elif prompt.polls:
-                polling.poll(ended + prompt.polls)
+            elif prompt is not None and not opening:
+                prompt.go_on(waited, ended)
 
     def _read_chunk(self, size: int) -> bytes | None:
         """Read what has come of the chunk under way to where it stays.

@@ -157,8 +157,10 @@ def expect(answer: int) -> None:
 class Server:
     """geopb's server, accepting from the start."""
 
+    serve: Any = staticmethod(pb.serve)
+
     def __init__(self) -> None:
-        self._server = pb.serve(Echoer(), "127.0.0.1:0")
+        self._server = self.serve(Echoer(), "127.0.0.1:0")
         #: Text for ``Connection``.
         self.address = str(self._server.address)
 
@@ -170,10 +172,12 @@ class Server:
 class Connection:
     """geopb's client: one connection and the reference to its root."""
 
+    connect: Any = staticmethod(pb.connect)
+
     def __init__(self, address: str) -> None:
         self._address = address
         self._more: list[pb.PBClientFactory] = []
-        self._client = pb.connect(address)
+        self._client = self.connect(address)
         #: For workloads that call more than ``echo``.
         self.root = self._client.getRootObject().get(timeout=5)
         self._watch: Any = None

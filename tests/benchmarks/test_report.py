@@ -16,7 +16,7 @@ def sample(seconds: float, calls: int = 100) -> Sample:
 def result(name: str, *rounds: tuple[float, float]) -> Result:
     """Seconds that the floor and geopb took, round by round."""
     floor, ours = zip(*rounds, strict=True)
-    first, second = WORKLOADS[name].sides
+    first, second = WORKLOADS[name].sides[:2]
     return Result(
         WORKLOADS[name],
         {first: list(map(sample, floor)), second: list(map(sample, ours))},

@@ -39,6 +39,7 @@ SIDES = {
     "floor": "tests.benchmarks.side_floor",
     "dicts": "tests.benchmarks.side_dicts",
     "geopb": "tests.benchmarks.side_geopb",
+    "polling": "tests.benchmarks.side_polling",
     "tls": "tests.benchmarks.side_tls",
     "whole": "tests.benchmarks.side_whole",
     "each": "tests.benchmarks.side_each",
@@ -220,10 +221,12 @@ def beside(connections: Sequence[Any], steps: int) -> float:
         return _median_time(lambda: connections[0].echo(TEXT), steps)
 
 
+#: Where the answer to a call is waited for before the next one is made.
+_POLLED = ("floor", "geopb", "polling")
 WORKLOADS = {
     workload.name: workload
     for workload in (
-        Workload("sequential", sequential, target=0.9),
+        Workload("sequential", sequential, target=0.9, sides=_POLLED),
         Workload("outstanding", outstanding, calls=OUTSTANDING, target=0.45),
         # What those do who cannot have calls under way at once.
         Workload("batch", batch, calls=OUTSTANDING),
@@ -239,7 +242,7 @@ WORKLOADS = {
         Workload("codec", codec, sides=("floor",)),
         Workload("mebibyte", mebibyte, target=3.5),
         # Two calls, of which the second needs the first one's answer, are one pair.
-        Workload("pairs", pairs, target=0.85, unit="pairs/s"),
+        Workload("pairs", pairs, target=0.85, sides=_POLLED, unit="pairs/s"),
         # To the floor's two messages, of which one waits for the other, pair by pair.
         Workload("pipelined", pipelined, calls=PAIRS, target=1.6, unit="pairs/s"),
         Workload("pipelined 1", chain, unit="pairs/s"),

@@ -23,6 +23,10 @@ MOST = 0.001
 ASLEEP, AWAKE, LATE = 0.0002, 0.00005, 0.003
 
 
+def promptness() -> Promptness:
+    return Promptness(MOST, lambda until: None)
+
+
 def wait(prompt: Promptness, times: int, awake: float = AWAKE) -> int:
     """Have messages come, as soon as they may; return how many were polled for."""
     polled = 0
@@ -33,14 +37,14 @@ def wait(prompt: Promptness, times: int, awake: float = AWAKE) -> int:
 
 
 def test_a_prompt_peer_is_polled_for() -> None:
-    prompt = Promptness(MOST)
+    prompt = promptness()
 
     assert wait(prompt, 16) == 0
     assert wait(prompt, 1000) == 1000
 
 
 def test_no_longer_than_sleeping_takes() -> None:
-    prompt = Promptness(MOST)
+    prompt = promptness()
 
     wait(prompt, 1000)
 
@@ -49,7 +53,7 @@ def test_no_longer_than_sleeping_takes() -> None:
 
 def test_where_it_brings_little_it_is_tried_now_and_then() -> None:
     """As without a hypervisor, or where the peer takes its time."""
-    prompt = Promptness(MOST)
+    prompt = promptness()
 
     polled = wait(prompt, 20_000, awake=ASLEEP * 0.95)
 
@@ -57,7 +61,7 @@ def test_where_it_brings_little_it_is_tried_now_and_then() -> None:
 
 
 def test_a_peer_that_is_slow_is_never_polled_for() -> None:
-    prompt = Promptness(MOST)
+    prompt = promptness()
 
     for _ in range(10_000):
         prompt.waited(LATE)
@@ -65,7 +69,7 @@ def test_a_peer_that_is_slow_is_never_polled_for() -> None:
 
 
 def test_some_slow_ones_among_many_do_not_put_it_off() -> None:
-    prompt = Promptness(MOST)
+    prompt = promptness()
 
     for _ in range(100):
         wait(prompt, 15)
@@ -77,7 +81,7 @@ def test_some_slow_ones_among_many_do_not_put_it_off() -> None:
 
 
 def test_some_late_messages_end_nothing_and_four_in_a_row_do() -> None:
-    prompt = Promptness(MOST)
+    prompt = promptness()
     wait(prompt, 1000)
 
     for _ in range(3):
@@ -93,14 +97,14 @@ def test_some_late_messages_end_nothing_and_four_in_a_row_do() -> None:
 
 def test_it_ends_when_messages_come_no_sooner() -> None:
     """Though none is late: that would be found out after thousands of them only."""
-    prompt = Promptness(MOST)
+    prompt = promptness()
     wait(prompt, 1000)
 
     assert wait(prompt, 100, awake=ASLEEP * 0.95) < 30
 
 
 def test_two_in_three_late_are_too_many() -> None:
-    prompt = Promptness(MOST)
+    prompt = promptness()
     wait(prompt, 1000)
 
     for _ in range(5):
@@ -112,7 +116,7 @@ def test_two_in_three_late_are_too_many() -> None:
 
 
 def test_who_was_late_is_tried_again_soon() -> None:
-    prompt = Promptness(MOST)
+    prompt = promptness()
     wait(prompt, 1000)
     while prompt.polls:
         prompt.waited(LATE)
@@ -123,15 +127,11 @@ def test_who_was_late_is_tried_again_soon() -> None:
 
 def test_sleeping_is_looked_at_again_after_long() -> None:
     """It may have become as good: the peer may be on another machine's processor."""
-    prompt = Promptness(MOST)
+    prompt = promptness()
 
     polled = wait(prompt, 10_000)
 
     assert 9_000 < polled < 10_000
-
-
-def test_without_time_for_it_there_is_none() -> None:
-    assert wait(Promptness(0), 10_000) == 0
 
 
 # -- the loop ----------------------------------------------------------------------

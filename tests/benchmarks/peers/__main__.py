@@ -80,7 +80,7 @@ def run(names: list[str], peers: list[str], effort: Effort) -> list[Result]:
     print(report.HEADER, flush=True)
     for name in names:
         able = [peer for peer in peers if name in PEERS[peer].workloads]
-        ours = [side for side in ("floor", "geopb") if side in WORKLOADS[name].sides]
+        ours = list(WORKLOADS[name].sides)
         workload = replace(WORKLOADS[name], sides=(*ours, *able), target=None)
         result = measure(workload, workload.sides, effort)
         print("\n".join(report.rows(result)), flush=True)
