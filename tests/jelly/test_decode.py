@@ -446,11 +446,16 @@ def test_many_of_the_smallest_cost_little(name: str) -> None:
         item([1, 1, 0, "take"])[1:] + b"\x9a" + count.to_bytes(4, "big") + each * count
     )
     body = b"\x85" + body
+
+    # What the machine does meanwhile may double what one of them takes.
+    assert min(taken(body) for _ in range(3)) < seconds(0.25)
+
+
+def taken(body: bytes) -> float:
+    """Return the CPU seconds that it takes to read a message."""
     begun = thread_time()
-
     reader().read(body)
-
-    assert thread_time() - begun < seconds(0.25)
+    return thread_time() - begun
 
 
 def test_many_aliases_cost_little() -> None:
