@@ -65,32 +65,24 @@ class Thing(Base):
         raise AssertionError("another flavor's")
 
 
-@pytest.mark.parametrize(
-    ("name", "result"),
-    [
-        ("inherited", "inherited"),
-        ("plain", ((), {})),
-        ("static", "static"),
-        ("of_class", "Thing"),
-        ("shadowed", "the class's"),
-    ],
-)
+#: Of `Thing`, and what each returns.
+METHODS = [
+    ("inherited", "inherited"),
+    ("plain", ((), {})),
+    ("static", "static"),
+    ("of_class", "Thing"),
+    ("shadowed", "the class's"),
+]
+
+
+@pytest.mark.parametrize(("name", "result"), METHODS)
 def test_what_the_class_defines_with_the_prefix_is_a_method(
     name: str, result: Any
 ) -> None:
     assert find_method(Thing(), "remote_", name)() == result
 
 
-@pytest.mark.parametrize(
-    ("name", "result"),
-    [
-        ("inherited", "inherited"),
-        ("plain", ((), {})),
-        ("static", "static"),
-        ("of_class", "Thing"),
-        ("shadowed", "the class's"),
-    ],
-)
+@pytest.mark.parametrize(("name", "result"), METHODS)
 def test_it_is_called_alike_each_time(name: str, result: Any) -> None:
     thing = Thing()
 
