@@ -266,16 +266,12 @@ class Service:
             if issubclass(type(result), Greenlet):
                 serving_greenlets[result] = (self, call)
             # A lambda here would have every call pay for its variables.
-            result.rawlink(partial(self._ended, call))
+            result.rawlink(partial(self._pool.submit, partial(self._late, call)))
         else:
             self._answer(call, result, context)
 
-    def _ended(self, call: IncomingCall, ended: Any) -> None:
-        self._pool.submit(self._late, (call, ended))
-
-    def _late(self, what: tuple[IncomingCall, Any]) -> None:
+    def _late(self, call: IncomingCall, ended: Any) -> None:
         """Answer a call whose method returned a promise, that has ended now."""
-        call, ended = what
         if call.result is None:
             # Interrupted, and answered.
             return
