@@ -10,7 +10,7 @@ meanwhile. Called by the reader.
 
     SLEEPS --prompt for a while--> TRIES --much sooner--> POLLS
     TRIES --no sooner, or late--> SLEEPS, each time for longer
-    POLLS --late, or after long--> SLEEPS
+    POLLS --late, no sooner, or after long--> SLEEPS
 """
 
 from __future__ import annotations
@@ -190,7 +190,7 @@ def _quota() -> float:
         except (OSError, ValueError):
             # Another version of control groups, or none.
             continue
-        return quota / period if quota > 0 else inf
+        return quota / period if quota > 0 < period else inf
     return inf
 
 

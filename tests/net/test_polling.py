@@ -287,6 +287,7 @@ def test_processors_are_those_that_may_be_used(monkeypatch: pytest.MonkeyPatch) 
         (["9900000 100000"], 64),
         (["-1", "100000"], 64),
         (["200000", "100000"], 2),
+        (["50000 0"], 64),
         (["odd"], 64),
         ([], 64),
     ],
