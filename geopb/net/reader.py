@@ -58,8 +58,8 @@ class Reader:
 
     # fmt: off
     __slots__ = (
-        "_broker", "_busy_poll", "_filled", "_gate", "_line", "_recv_into", "_room",
-        "_share", "_sock"
+        "_broker", "_ended", "_filled", "_gate", "_line", "_opening", "_prompt",
+        "_recv_into", "_room", "_share", "_size", "_sock"
     )
     # fmt: on
 
@@ -77,7 +77,12 @@ class Reader:
         self._broker = broker
         self._gate = gate
         self._share = share
-        self._busy_poll = busy_poll
+        #: Whether the loop is to sleep before the peer's next bytes; None: it does.
+        self._prompt = Promptness(busy_poll, poller().poll) if busy_poll else None
+        #: The peer's hello is not in.
+        self._opening = True
+        #: How much is read at once; and when the last turn was over.
+        self._size, self._ended = _MOST_BYTES, perf_counter()
         #: What is left of a room of the broker's that is filled in part; and how many
         #: bytes are in it.
         self._room: memoryview | None = None
@@ -109,9 +114,7 @@ class Reader:
         wait = switch_to(get_hub())
         frames = broker.frames
         fills = self._line.recv_into is not None
-        size, opening, ended = _MOST_BYTES, True, perf_counter()
-        most = self._busy_poll
-        prompt = Promptness(most, poller().poll) if most else None
+        load, size, usual = share.load, self._size, self._prompt is None
         while True:
             wait()
             try:
@@ -134,20 +137,34 @@ class Reader:
                 gate.let_in()
             if broker.state is _PARTED:
                 return
-            waited, ended, pause = begun - ended, perf_counter(), 0.0
-            if opening:
-                # A hello alone makes no active peer: many may come at once.
-                opening = broker.state is _OPENING
-            else:
-                pause = share.read(begun, ended)
-            if ended - begun > _TURN or size < _MOST_BYTES:
-                size = _next_size(size, ended - begun)
+            now = perf_counter()
+            if load.alone is share and now - begun < _TURN and usual:
+                # Most turns, and somebody waits for what they brought: `_count` would
+                # come to this.
+                load.when = now
+                continue
+            pause = self._count(begun, now)
+            size = self._size
+            usual = size == _MOST_BYTES and self._prompt is None
             if pause:
                 readable.stop()
                 gevent.sleep(pause)
                 readable.start(reader.switch)
-            elif prompt is not None and not opening:
-                prompt.go_on(waited, ended)
+
+    def _count(self, begun: float, ended: float) -> float:
+        """Count a turn of reading; return the seconds to wait before the next one."""
+        pause, took, waited = 0.0, ended - begun, begun - self._ended
+        self._ended = ended
+        if self._opening:
+            # A hello alone makes no active peer: many may come at once.
+            self._opening = self._broker.state is _OPENING
+        else:
+            pause = self._share.read(begun, ended)
+        if took > _TURN or self._size < _MOST_BYTES:
+            self._size = _next_size(self._size, took)
+        if self._prompt is not None and not (pause or self._opening):
+            self._prompt.go_on(waited, ended)
+        return pause
 
     def _read_chunk(self, size: int) -> bytes | None:
         """Read what has come of the chunk under way to where it stays.

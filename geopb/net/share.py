@@ -33,9 +33,12 @@ _LONGEST = 0.25
 class Load:
     """Who was read lately, of one factory's connections."""
 
-    __slots__ = ("before", "latest", "when")
+    __slots__ = ("alone", "before", "latest", "when")
 
     def __init__(self) -> None:
+        #: Who was alone when it was read last, if nobody else was since. Its turns need
+        #: no account, but for their time: what it uses is nobody else's.
+        self.alone: Share | None = None
         #: Who was read last; and when, and when another was before: its shares note it.
         self.latest: Share | None = None
         self.when = self.before = -_ACTIVE
@@ -56,10 +59,10 @@ class Share:
             worth the trouble to measure what its calls take.
     """
 
-    __slots__ = ("_debt", "_load", "_since", "contended")
+    __slots__ = ("_debt", "_since", "contended", "load")
 
     def __init__(self, load: Load) -> None:
-        self._load = load
+        self.load = load
         self._debt = -_BURST
         self._since = 0.0
         self.contended = False
@@ -79,14 +82,16 @@ class Share:
             begun: When it began.
             now: When it has ended.
         """
-        load = self._load
+        load = self.load
         if load.latest is not self:
             load.latest, load.before = self, load.when
         load.when = now
         # When it began: meanwhile nobody else could be.
         if begun - load.before < _ACTIVE:
+            load.alone = None
             self.contended = True
             return self._wait(now, now - begun)
+        load.alone = self
         self.contended = False
         self._debt, self._since = -_BURST, now
         return 0.0
@@ -97,7 +102,7 @@ class Share:
         For the account of a listener.
         """
         now = perf_counter()
-        self.contended = self._load.is_busy(now)
+        self.contended = self.load.is_busy(now)
         return self._wait(now, _CONNECTION)
 
     def _wait(self, now: float, seconds: float) -> float:

@@ -207,3 +207,27 @@ def test_who_used_too_much_beside_others_is_read_later_and_in_full(
         assert broker.sizes == [20]
 
         eventually(lambda: broker.sizes == [20, 20])
+
+
+def test_who_was_alone_is_so_until_another_is_read(
+    load: Load, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    broker, other = Slow(0.0001), Share(load)
+    monkeypatch.setattr(reader_module, "perf_counter", broker.clock)
+    monkeypatch.setattr(share_module, "perf_counter", broker.clock)
+    with reading(broker, load) as peer:
+        for turn in range(1, 4):
+            peer.sendall(b"x" * 10)
+            eventually(lambda turn=turn: len(broker.sizes) == turn)
+        # The turn's account is behind it.
+        eventually(lambda: load.alone is not None)
+        own = load.alone
+        assert own is not None
+        assert not own.contended
+        assert load.when == broker.now
+
+        other.read(broker.now, broker.now)
+        assert load.alone is not own
+        peer.sendall(b"x" * 10)
+        eventually(lambda: own.contended)
+        assert load.latest is own

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from random import Random
+
 import pytest
 
 from geopb.net import share as share_module
@@ -108,3 +110,28 @@ def test_a_listener_waits_only_while_somebody_is_served(clock: Clock) -> None:
 
     assert listener.accepted() == 0
     assert sum(listener.accepted() for _ in range(100)) > 0
+
+
+@pytest.mark.parametrize("seed", range(20))
+def test_the_turns_of_who_is_alone_need_no_account(clock: Clock, seed: int) -> None:
+    """What the reader does in place of `read` comes to the same."""
+    random = Random(seed)
+    whole, short = Load(), Load()
+    each = [(Share(whole), Share(short)) for _ in range(3)]
+
+    for _ in range(500):
+        # Mostly the same one, as the others rest; and now and then all do.
+        number = random.choice((0, 0, 0, 0, 0, random.randrange(3)))
+        clock.now += random.choice((0.0, 0.001, 0.02, 0.12))
+        begun = clock.now
+        clock.now += random.choice((0.00001, 0.0005, 0.003))
+        one, other = each[number]
+        waits = one.read(begun, clock.now)
+        if short.alone is other:
+            short.when = clock.now
+            assert waits == 0
+        else:
+            assert other.read(begun, clock.now) == waits
+        for one, other in each:
+            assert one.contended == other.contended
+        assert whole.is_busy(clock.now + 0.05) == short.is_busy(clock.now + 0.05)
