@@ -114,15 +114,14 @@ class Connection(Faces):
         self._gate = Gate(self.broker)
         outbox = self.broker.post.outbox
         self._transport = transport(sock, secure, outbox)
-        outgoing = self._transport.outgoing
         # One object for both: it makes the same of a peer that takes nothing.
         failed = self._write_failed
         self._watch = Watch(sock, peer, options.limits.keepalive, failed, outbox)
-        self._writer = Writer(sock, outgoing, failed, self._gate, self._watch)
+        self._writer = Writer(sock, self._transport, failed, self._gate, self._watch)
         #: For the broker: bytes wait to be sent at the end of this turn of the loop;
         #: and so many that they are to be sent now.
         self.wake = self._writer.wake
-        self.offer = self._writer.offer if outgoing is outbox else _to_be_queued
+        self.offer = self._writer.offer
         self.hurry = self._writer.callback
         self._share = Share(options.load)
         self.service = Service(self.broker, self._gate, options, self._share)
@@ -330,8 +329,3 @@ class Connection(Faces):
     def __repr__(self) -> str:
         state = "ended" if self.lost is not None else self.broker.state.value
         return f"<Connection {self.peer} {state}>"
-
-
-def _to_be_queued(framed: bytes) -> bool:
-    """Take no message past a transport that changes what is sent."""
-    return False

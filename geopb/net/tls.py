@@ -260,25 +260,32 @@ class TLS:
         """Whether there is more which the peer does not want yet."""
         return self._inner.held and not self._over
 
+    def record(self, framed: bytes) -> bytes:
+        """Return a message as one record; none where it is to wait its turn."""
+        if (
+            self.up
+            and not self._over
+            and self._plain is None
+            and len(framed) <= _RECORD_BYTES
+            # TLS itself has something to say first.
+            and not self._out.pending
+        ):
+            try:
+                self._write(framed)
+            except OSError as error:
+                self._not_written(error)
+                return b""
+            return self._out.read()
+        return b""
+
     def take(self) -> bytes:
         """Return the next bytes for the socket, none when nothing may be sent now."""
         if self._over:
             return b""
         if self.up:
             plain = self._plain or self._inner.take_pieces()
-            if isinstance(plain, bytes) and plain:
-                size, done = len(plain), 0
-                try:
-                    # One record at a time: a short message is one.
-                    done = self._write(plain)
-                except OSError as error:
-                    self._not_written(error)
-                if done < size:
-                    self._encrypt([memoryview(plain)[done:]])
-            elif plain:
-                self._encrypt(plain)
-            elif not self._out.pending:
-                return b""
+            if plain:
+                self._encrypt([plain] if isinstance(plain, bytes) else plain)
         return self._out.read()
 
     #: It is one piece in any case: the records.

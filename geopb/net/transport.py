@@ -14,10 +14,10 @@ from gevent.ssl import SSLSocket
 from geopb.errors import PBConnectionLost
 from geopb.net.sockets import peer_certificate, raw
 from geopb.net.tls import TLS, Secure, own_certificate
-from geopb.net.writer import Outgoing
+from geopb.net.writer import Outgoing, Outlet
 
 
-class Transport(Protocol):
+class Transport(Outlet, Protocol):
     """How the reader reads, and what the writer sends."""
 
     @property
@@ -27,10 +27,6 @@ class Transport(Protocol):
     @property
     def recv_into(self) -> Callable[[memoryview], int] | None:
         """The same into a buffer, returning the count; None where that cannot be."""
-
-    @property
-    def outgoing(self) -> Outgoing:
-        """What goes to the socket."""
 
     @property
     def peer_certificate(self) -> dict[str, Any] | None:
@@ -81,6 +77,8 @@ class Clear:
     """A socket as it is: reading and sending pass here without another step."""
 
     up = True
+    #: A message is sent as it is.
+    record = None
 
     def __init__(self, sock: socket.socket, outbox: Outgoing) -> None:
         self.recv: Callable[[int], bytes] = raw(sock).recv

@@ -43,6 +43,21 @@ class Outgoing(Protocol):
         """Whether there is more which the peer does not want yet: likewise."""
 
 
+class Outlet(Protocol):
+    """What a message passes on its way to the socket: a transport."""
+
+    @property
+    def outgoing(self) -> Outgoing:
+        """What goes to the socket."""
+
+    @property
+    def record(self) -> Callable[[bytes], bytes] | None:
+        """Return what is sent for a message; none where it is to wait its turn.
+
+        Called while nothing waits. None where messages are sent as they are.
+        """
+
+
 class Producers(Protocol):
     """Those who wait until bytes have been sent: a connection's gate."""
 
@@ -58,7 +73,7 @@ class Writer:
 
     Args:
         sock: The connection's socket.
-        outgoing: What is to be sent.
+        outlet: What is to be sent, and in which form.
         failed: Called once with the error when the socket is broken.
         producers: Told when bytes that waited have been sent.
         watch: Told when bytes are on their way, and whether the kernel takes them.
@@ -74,6 +89,7 @@ class Writer:
         "_outgoing",
         "_pool",
         "_producers",
+        "_record",
         "_send",
         "_sock",
         "_watch",
@@ -84,14 +100,14 @@ class Writer:
     def __init__(
         self,
         sock: socket.socket,
-        outgoing: Outgoing,
+        outlet: Outlet,
         failed: Callable[[OSError], object],
         producers: Producers,
         watch: Watch,
     ) -> None:
         self._sock = sock
         self._send = raw(sock).send
-        self._outgoing = outgoing
+        self._outgoing, self._record = outlet.outgoing, outlet.record
         self._failed = failed
         self._producers = producers
         self._watch = watch
@@ -131,6 +147,12 @@ class Writer:
         pool, turn = self._pool, self._loop.iteration
         if pool.turn == turn or self._busy or self._closed:
             return False
+        record = self._record
+        if record is not None:
+            framed = record(framed)
+            if not framed:
+                # Nothing is queued behind a line that has failed.
+                return self._closed
         pool.turn = turn
         send = self._send
         try:

@@ -204,6 +204,13 @@ class Much:
         return bytes(100_000)
 
 
+class Plain:
+    """Sends all as it is."""
+
+    record = None
+    outgoing = Much()
+
+
 class NoBulk:
     held = False
     taken = 0
@@ -222,7 +229,7 @@ def sending(keepalive: float) -> Iterator[tuple[socket.socket, list[OSError]]]:
     here, there = socket.socketpair()
     errors: list[OSError] = []
     watch = Watch(here, "the peer", keepalive, errors.append, NoBulk())
-    writer = Writer(here, Much(), errors.append, Nobody(), watch)
+    writer = Writer(here, Plain(), errors.append, Nobody(), watch)
     writer.send_at_once()
     yield there, errors
     writer.close()
