@@ -39,7 +39,7 @@ from geopb.limits import Limits
 from geopb.text import printable, safe_repr
 from geopb.wire import messages
 from geopb.wire.framing import ChunkPart
-from geopb.wire.short import BRIEF, LEAST_READ, MOST_READ, REFERENCE_TAG
+from geopb.wire.short import BRIEF, LEAST_READ, MOST_READ
 
 Act = Callable[["Broker", list[Any], "Unfinished | None"], None]
 
@@ -195,8 +195,6 @@ class Broker:
                 if (
                     body[0] == BRIEF
                     and LEAST_READ <= len(body) <= MOST_READ
-                    # A number: whether bytes are in bytes is asked by way of an error.
-                    and (REFERENCE_TAG in body or body[1] == messages.RELEASE)
                     and take_brief(self, body)
                 ):
                     continue

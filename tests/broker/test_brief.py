@@ -89,15 +89,23 @@ class Told:
 def told(answer: Answer) -> tuple[Any, ...]:
     """Return how a question was answered."""
     value = answer._value
-    number = value._entry.number if type(value) is pb.RemoteReference else 0
-    return answer.settled, repr(answer.failure), type(value), number
+    if type(value) is pb.RemoteReference:
+        value = value._entry.number
+    elif type(value) not in PLAIN:
+        value = None
+    return answer.settled, repr(answer.failure), type(answer._value), value
 
 
+PLAIN = (int, str, bool)
+SCALARS = st.sampled_from([None, True, 0, -1, -24, -25, 255, 2**32, "", "é", "x" * 255])
 NUMBERS = st.integers(FIRST, FIRST + 8)
 MESSAGES = st.one_of(
     st.builds(lambda q, n: [2, q, [Tag(MINE, n)]], NUMBERS, NUMBERS),
     st.builds(lambda n, count: [4, n, count], NUMBERS, st.integers(0, 3)),
+    st.builds(lambda q, value: [2, q, [value]], NUMBERS, SCALARS),
     # What is never acted on at once, between these.
+    st.builds(lambda q, value: [2, q, [value, value]], NUMBERS, SCALARS),
+    st.builds(lambda q, value: [2, q, [[value]]], NUMBERS, SCALARS),
     st.builds(lambda q, n: [2, q, [[Tag(MINE, n)]]], NUMBERS, NUMBERS),
     st.builds(
         lambda q, n: [2, q, [Tag(CACHE, [n, "test.Follower", {}])]], NUMBERS, NUMBERS
@@ -130,6 +138,29 @@ def test_an_object_is_given_at_once() -> None:
     assert (first._entry.number, first._entry.count) == (70, 2)
 
 
+@pytest.mark.parametrize("value", [None, False, 7, -7, 70_000, "", "hello", "x" * 99])
+def test_a_scalar_is_given_at_once(value: Any) -> None:
+    told = Told()
+
+    assert take_brief(told.side.broker, item([2, FIRST, [value]]))
+    assert not take_brief(told.side.broker, item([2, FIRST, [value]]))
+
+    assert told.answers[0].get() == value
+    assert type(told.answers[0].get()) is type(value)
+    assert FIRST not in told.side.broker.questions
+
+
+def test_a_text_that_is_none_ends_the_connection_with_a_reason() -> None:
+    told = Told()
+
+    body = b"\x83\x02\x18" + bytes([FIRST]) + b"\x81\x62\xc3("
+
+    with pytest.raises(pb.ProtocolError, match="text string"):
+        told.side.receive(len(body).to_bytes(4, "big") + body)
+
+    assert not told.answers[0].settled
+
+
 def test_an_object_is_given_back_at_once() -> None:
     told = Told()
 
@@ -155,6 +186,7 @@ def test_an_object_that_is_needed_stays_when_it_is_given_back() -> None:
     "message",
     [
         [2, FIRST + 50, [Tag(MINE, 70)]],
+        [2, FIRST + 50, ["hello"]],
         [4, FIRST + 1, 2],
         [4, FIRST + 50, 1],
         [4, 0, 1],
@@ -178,6 +210,7 @@ def test_nothing_is_given_before_the_hello_and_after_the_end() -> None:
 
     for broker in (unopened.broker, ended.side.broker):
         assert not take_brief(broker, item([2, FIRST, [Tag(MINE, 70)]]))
+        assert not take_brief(broker, item([2, FIRST, ["hello"]]))
         assert not take_brief(broker, item([4, FIRST, 1]))
 
 

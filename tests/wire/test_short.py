@@ -19,6 +19,7 @@ from geopb.wire.short import (
     call_body,
     read_reference,
     read_release,
+    read_scalar,
     reference_body,
     release_body,
 )
@@ -91,9 +92,96 @@ def test_a_release_is_read_as_the_codec_reads_it(number: int, count: int) -> Non
     assert read_release(body) == ((number, count) if few else None)
 
 
+#: Values that are read here, and others near to them.
+VALUES = (
+    st.none()
+    | st.booleans()
+    | st.integers(-30, 300)
+    | st.integers(2**16 - 2, 2**16 + 1)
+    | st.integers(2**32 - 2, 2**32 + 1)
+    | st.text(max_size=30)
+    | st.text("é€x", min_size=70, max_size=130)
+    | st.text("x", min_size=250, max_size=260)
+    | st.sampled_from([1.0, b"", b"x", [], {}, [1], ()])
+)
+
+
+def is_read(value: Any) -> bool:
+    """Whether it stands in few bytes, as most answers do."""
+    if type(value) is int:
+        return -24 <= value < 2**32
+    if type(value) is str:
+        return len(value.encode()) < 256
+    return value is None or type(value) is bool
+
+
+@given(ANY, VALUES)
+@many
+def test_a_scalar_is_read_as_the_codec_reads_it(question: int, value: Any) -> None:
+    body = encode([2, question, [value]])
+
+    told = read_scalar(body) if LEAST_READ <= len(body) <= MOST_READ else None
+
+    few = 24 <= question < 2**32 and is_read(value)
+    assert told == ((question, value) if few else None)
+    assert told is None or type(told[1]) is type(value)
+
+
+@pytest.mark.parametrize(
+    "rest",
+    [
+        # Texts that are no UTF-8: a byte alone, one too many, half of a pair.
+        b"\x61\xff",
+        b"\x62\xc3\x28",
+        b"\x63\xed\xa0\x80",
+        b"\x78\x18" + b"\xff" * 24,
+        # Lengths that are longer than they have to be, too long, and too short.
+        b"\x78\x17" + b"x" * 23,
+        b"\x78\x19" + b"x" * 24,
+        b"\x78\x18" + b"x" * 25,
+        b"\x79\x00\x18" + b"x" * 24,
+        b"\x62x",
+        b"\x61xx",
+        b"\x78",
+        # Integers likewise.
+        b"\x18\x17",
+        b"\x19\x00\xff",
+        b"\x1a\x00\x00\xff\xff",
+        b"\x1b\x00\x00\x00\x01\x00\x00\x00\x00",
+        b"\x18",
+        b"\x18\x20\x00",
+        b"\x38\x20",
+        # Of no length, reserved, other simple values, and nothing.
+        b"\x7f\x61x\xff",
+        b"\x1f",
+        b"\xf7",
+        b"\xf8\x20",
+        b"\xe0",
+        b"\xff",
+        b"\xf6\xf6",
+        b"",
+    ],
+)
+def test_other_scalars_are_left_to_the_codec(rest: bytes) -> None:
+    assert read_scalar(b"\x83\x02\x18\x20\x81" + rest) is None
+
+
+@pytest.mark.parametrize("array", [b"\x80", b"\x82", b"\x98\x01", b"\x9f", b"\x41"])
+def test_a_value_that_is_not_alone_in_an_array_is_left_to_the_codec(
+    array: bytes,
+) -> None:
+    assert read_scalar(b"\x83\x02\x18\x20" + array + b"\x01") is None
+
+
+def test_a_question_that_is_longer_than_it_has_to_be_is_left_to_the_codec() -> None:
+    for question in (b"\x18\x17", b"\x19\x00\xff", b"\x1a\x00\x00\xff\xff", b"\x17"):
+        assert read_scalar(b"\x83\x02" + question + b"\x81\x01") is None
+
+
 #: Messages that are read here, and those of the same kinds that are not.
 BODIES = (
     st.builds(reference_body, READ, READ)
+    | st.builds(lambda question, value: encode([2, question, [value]]), READ, VALUES)
     | st.builds(lambda number, count: encode([4, number, count]), READ, READ)
     | st.builds(release_body, READ, st.integers(1, 23))
 )
@@ -111,6 +199,8 @@ def test_whatever_is_read_is_nothing_else(body: bytes, data: st.DataObject) -> N
         given, released = read_reference(changed), read_release(changed)
         assert given is None or changed == reference_body(*given)
         assert released is None or changed == release_body(*released)
+        told = read_scalar(changed)
+        assert told is None or changed == answer_body(*told)
 
 
 @pytest.mark.parametrize(
