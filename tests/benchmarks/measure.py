@@ -24,7 +24,10 @@ _TURNS = 8
 
 @dataclass(frozen=True, slots=True)
 class Effort:
-    """How much is measured: rounds, and seconds for each side in one of them."""
+    """How much is measured: rounds, and seconds for each side in one of them.
+
+    Of some workloads there are several times as many rounds.
+    """
 
     rounds: int
     seconds: float
@@ -105,7 +108,7 @@ def measure(workload: Workload, sides: Sequence[str], effort: Effort) -> Result:
     """Run one workload on the given sides, turn by turn."""
     steps: dict[str, int] = {}
     samples: dict[str, list[Sample]] = {side: [] for side in sides}
-    for _ in range(effort.rounds):
+    for _ in range(effort.rounds * workload.rounds):
         with started(sides, workload.connections, workload.delay) as pairs:
             for side, pair in pairs.items():
                 if side in steps:
