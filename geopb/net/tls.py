@@ -3,8 +3,8 @@
 Owns the TLS state of one connection. It stands where the plain socket's ``recv`` and
 the outbox stand, and deals in bytes in memory: reading never waits for writing, nor
 writing for reading, and what the kernel did not take are bytes like any others, which
-the writer keeps. Never knows a frame. Called by the connection's reader (`recv`) and
-its writer (`take`).
+the writer keeps. Never looks into a message. Called by the connection's reader (`recv`)
+and its writer (`record`, `take`).
 """
 
 from __future__ import annotations
@@ -261,22 +261,26 @@ class TLS:
         return self._inner.held and not self._over
 
     def record(self, framed: bytes) -> bytes:
-        """Return a message as one record; none where it is to wait its turn."""
+        """Return a message in records, most often one; no bytes where it is to wait."""
         if (
-            self.up
-            and not self._over
-            and self._plain is None
-            and len(framed) <= _RECORD_BYTES
+            not self.up
+            or self._over
+            or self._plain is not None
+            or len(framed) > _RECORD_BYTES
             # TLS itself has something to say first.
-            and not self._out.pending
+            or self._out.pending
         ):
-            try:
-                self._write(framed)
-            except OSError as error:
-                self._not_written(error)
+            return b""
+        rest = framed
+        try:
+            while rest:
+                rest = rest[self._write(rest) :]
+        except OSError as error:
+            self._not_written(error)
+            if rest is framed:
                 return b""
-            return self._out.read()
-        return b""
+            self._plain = [rest]
+        return self._out.read()
 
     def take(self) -> bytes:
         """Return the next bytes for the socket, none when nothing may be sent now."""

@@ -77,7 +77,7 @@ class Clear:
     """A socket as it is: reading and sending pass here without another step."""
 
     up = True
-    #: A message is sent as it is.
+    #: A message is sent as it is: another server's TLS makes its records in `send`.
     record = None
 
     def __init__(self, sock: socket.socket, outbox: Outgoing) -> None:

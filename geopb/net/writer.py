@@ -52,9 +52,9 @@ class Outlet(Protocol):
 
     @property
     def record(self) -> Callable[[bytes], bytes] | None:
-        """Return what is sent for a message; none where it is to wait its turn.
+        """Return what is sent for a message; no bytes where that is to be queued.
 
-        Called while nothing waits. None where messages are sent as they are.
+        Called while nothing waits. None in its place: messages are sent as they are.
         """
 
 
@@ -147,15 +147,14 @@ class Writer:
         pool, turn = self._pool, self._loop.iteration
         if pool.turn == turn or self._busy or self._closed:
             return False
-        record = self._record
-        if record is not None:
-            framed = record(framed)
-            if not framed:
-                # Nothing is queued behind a line that has failed.
-                return self._closed
-        pool.turn = turn
-        send = self._send
+        record, send = self._record, self._send
         try:
+            if record is not None:
+                framed = record(framed)
+                if not framed:
+                    # Nothing is queued behind a line that has failed.
+                    return self._closed
+            pool.turn = turn
             count = send(framed)
         except BlockingIOError:
             count = 0
@@ -163,6 +162,7 @@ class Writer:
             self._broken(error)
             return True
         except BaseException:
+            # Also where a record was made and not sent: the peer would miss it.
             self._broken(_interrupted())
             raise
         if not self._watch.on:
