@@ -81,7 +81,8 @@ class Reader:
         self._prompt = Promptness(busy_poll, poller().poll) if busy_poll else None
         #: The peer's hello is not in.
         self._opening = True
-        #: How much is read at once; and when the last turn was over.
+        #: How much is read at once; and when the last turn was over that was counted:
+        #: where `_prompt` wants to know, all are.
         self._size, self._ended = _MOST_BYTES, perf_counter()
         #: What is left of a room of the broker's that is filled in part; and how many
         #: bytes are in it.

@@ -36,8 +36,8 @@ class Load:
     __slots__ = ("alone", "before", "latest", "when")
 
     def __init__(self) -> None:
-        #: Who was alone when it was read last, if nobody else was since. Its turns need
-        #: no account, but for their time: what it uses is nobody else's.
+        #: Who was alone when it was read last, if nobody else was since. For its short
+        #: turns the reader sets `when`, which is all that `Share.read` would do.
         self.alone: Share | None = None
         #: Who was read last; and when, and when another was before: its shares note it.
         self.latest: Share | None = None
@@ -55,6 +55,7 @@ class Share:
         load: Of its factory.
 
     Attributes:
+        load: Likewise.
         contended: Whether others were active when it was read last. Only then is it
             worth the trouble to measure what its calls take.
     """

@@ -17,7 +17,7 @@ from geopb.net import share as share_module
 from geopb.net.reader import Reader
 from geopb.net.share import Load, Share
 from geopb.net.sockets import raw
-from tests.support import eventually
+from tests.support import eventually, turns
 
 
 class Gate:
@@ -46,11 +46,13 @@ class Slow:
 
 
 @contextmanager
-def reading(broker: Slow, load: Load) -> Iterator[Any]:
+def reading(broker: Slow, share: Load | Share, poll: float = 0) -> Iterator[Any]:
     """Have a reader feed `broker`; yield where to write."""
     ours, theirs = socket.socketpair()
     sock: Any = raw(ours)
-    reader: Any = Reader(ours, sock, broker, Gate(), Share(load), 0)  # type: ignore[arg-type]
+    if isinstance(share, Load):
+        share = Share(share)
+    reader: Any = Reader(ours, sock, broker, Gate(), share, poll)  # type: ignore[arg-type]
     running = gevent.spawn(reader.run)
     try:
         yield theirs
@@ -209,25 +211,131 @@ def test_who_used_too_much_beside_others_is_read_later_and_in_full(
         eventually(lambda: broker.sizes == [20, 20])
 
 
-def test_who_was_alone_is_so_until_another_is_read(
-    load: Load, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    broker, other = Slow(0.0001), Share(load)
+@pytest.fixture
+def clock(monkeypatch: pytest.MonkeyPatch) -> Slow:
+    """What all time is told by: it goes on where bytes are taken."""
+    broker = Slow(0.0)
     monkeypatch.setattr(reader_module, "perf_counter", broker.clock)
     monkeypatch.setattr(share_module, "perf_counter", broker.clock)
-    with reading(broker, load) as peer:
-        for turn in range(1, 4):
-            peer.sendall(b"x" * 10)
-            eventually(lambda turn=turn: len(broker.sizes) == turn)
-        # The turn's account is behind it.
-        eventually(lambda: load.alone is not None)
-        own = load.alone
-        assert own is not None
-        assert not own.contended
-        assert load.when == broker.now
+    return broker
 
-        other.read(broker.now, broker.now)
-        assert load.alone is not own
-        peer.sendall(b"x" * 10)
-        eventually(lambda: own.contended)
-        assert load.latest is own
+
+class Following(Slow):
+    """Takes its time by another one's clock."""
+
+    def __init__(self, clock: Slow) -> None:
+        super().__init__(0.0)
+        self.other = clock
+
+    def receive(self, data: bytes) -> None:
+        self.sizes.append(len(data))
+        self.other.now += self.for_each * len(data)
+
+
+def feed(peer: Any, broker: Slow, *sizes: int) -> None:
+    """Have so many bytes be read, turn by turn, and counted."""
+    for size in sizes:
+        expected = [*broker.sizes, size]
+        peer.sendall(b"x" * size)
+        eventually(lambda expected=expected: broker.sizes == expected)
+    turns()
+
+
+def test_who_was_alone_is_so_until_another_is_read(load: Load, clock: Slow) -> None:
+    clock.for_each = 0.0001
+    one, other = Share(load), Share(load)
+    with reading(clock, one) as peer:
+        feed(peer, clock, 10, 10, 10)
+        assert load.alone is one
+        assert not one.contended
+
+        other.read(clock.now, clock.now)
+        assert load.alone is not one
+        feed(peer, clock, 10)
+        assert one.contended
+        assert load.latest is one
+
+
+def test_short_turns_of_who_is_alone_only_tell_that_it_was_read(
+    load: Load, clock: Slow, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    clock.for_each = 0.0001
+    counted: list[float] = []
+    read = Share.read
+
+    def spy(self: Share, begun: float, now: float) -> float:
+        counted.append(now - begun)
+        return read(self, begun, now)
+
+    monkeypatch.setattr(Share, "read", spy)
+    with reading(clock, load) as peer:
+        feed(peer, clock, 1, 2, 3, 4)
+        # The first holds the hello, the second tells that it is alone.
+        assert counted == pytest.approx([0.0002])
+        assert load.when == clock.now
+
+        # A long one is counted.
+        feed(peer, clock, 50)
+        assert counted == pytest.approx([0.0002, 0.0050])
+
+
+def test_who_is_read_while_another_was_alone_is_counted(
+    load: Load, clock: Slow
+) -> None:
+    clock.for_each = 0.0001
+    busy = Following(clock)
+    busy.for_each = 0.0001
+    one, other = Share(load), Share(load)
+    with reading(clock, one) as peer, reading(busy, other) as beside:
+        feed(peer, clock, 1, 1, 1)
+        assert load.alone is one
+
+        feed(beside, busy, 1, 1)
+        assert other.contended
+        assert load.latest is other
+
+
+def test_bytes_that_become_costly_are_read_less_at_a_time_by_who_is_alone(
+    load: Load, clock: Slow
+) -> None:
+    with reading(clock, load) as peer:
+        feed(peer, clock, 10, 10, 10)
+        assert load.alone is not None
+        clock.for_each = 0.0001
+        clock.sizes.clear()
+        peer.sendall(b"x" * 100_000)
+        eventually(lambda: sum(clock.sizes) == 100_000)
+
+    assert clock.sizes[-2] <= 2048
+
+
+def test_who_polls_is_told_how_long_each_turn_was_waited_for(
+    load: Load, clock: Slow, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    told: list[float] = []
+
+    class Told:
+        def __init__(self, most: float, poll: object) -> None:
+            assert most == 0.5
+
+        def go_on(self, waited: float, now: float) -> None:
+            assert now == clock.now
+            told.append(waited)
+
+    monkeypatch.setattr(reader_module, "Promptness", Told)
+    clock.for_each = 0.0001
+    clock.state = State.OPENING
+    with reading(clock, load, poll=0.5) as peer:
+        # Before the hello nobody is prompt.
+        feed(peer, clock, 10)
+        assert told == []
+        clock.state = State.OPEN
+        for waited in (0.0, 0.25, 0.5):
+            clock.now += waited
+            feed(peer, clock, 10)
+        assert told == pytest.approx([0.0, 0.25, 0.5])
+
+        # Nor is who has to wait because it used too much beside others.
+        Share(load).read(clock.now, clock.now)
+        feed(peer, clock, 200)
+        assert told == pytest.approx([0.0, 0.25, 0.5])
