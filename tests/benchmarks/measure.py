@@ -24,13 +24,21 @@ _TURNS = 8
 
 @dataclass(frozen=True, slots=True)
 class Effort:
-    """How much is measured: rounds, and seconds for each side in one of them.
+    """How much is measured.
 
-    Of some workloads there are several times as many rounds.
+    Attributes:
+        rounds: Of most workloads; of some there are several times as many.
+        seconds: For each side in one round.
+        is_even: Unless there are as many of all.
     """
 
     rounds: int
     seconds: float
+    is_even: bool = False
+
+    def rounds_of(self, workload: Workload) -> int:
+        """Return how many rounds of a workload are run."""
+        return self.rounds * (1 if self.is_even else workload.times)
 
 
 @dataclass(frozen=True, slots=True)
@@ -108,7 +116,7 @@ def measure(workload: Workload, sides: Sequence[str], effort: Effort) -> Result:
     """Run one workload on the given sides, turn by turn."""
     steps: dict[str, int] = {}
     samples: dict[str, list[Sample]] = {side: [] for side in sides}
-    for _ in range(effort.rounds * workload.rounds):
+    for _ in range(effort.rounds_of(workload)):
         with started(sides, workload.connections, workload.delay) as pairs:
             for side, pair in pairs.items():
                 if side in steps:

@@ -7,10 +7,11 @@ from __future__ import annotations
 
 import signal
 import sys
-from collections.abc import Callable
+from collections.abc import Callable, Iterable
 
 from tests.benchmarks.measure import Effort
 from tests.benchmarks.processes import ChildFailed
+from tests.benchmarks.workloads import Workload
 
 
 def run_program(work: Callable[[], object]) -> int:
@@ -30,9 +31,13 @@ def run_program(work: Callable[[], object]) -> int:
     return 0
 
 
-def how(effort: Effort) -> str:
+def how(effort: Effort, workloads: Iterable[Workload] = ()) -> str:
     """Say how often, and for how long, each side is measured."""
-    return f"medians of {effort.rounds} rounds of {effort.seconds:g} s"
+    often = {each.name: effort.rounds_of(each) for each in workloads}
+    more = [
+        f", of {name} {count}" for name, count in often.items() if count > effort.rounds
+    ]
+    return f"medians of {effort.rounds} rounds of {effort.seconds:g} s{''.join(more)}"
 
 
 def print_environment(where: dict[str, str]) -> None:

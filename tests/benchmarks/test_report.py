@@ -4,7 +4,8 @@ import pytest
 
 from tests.benchmarks import report
 from tests.benchmarks.figures import Sample, Usage
-from tests.benchmarks.measure import Result
+from tests.benchmarks.measure import Effort, Result
+from tests.benchmarks.program import how
 from tests.benchmarks.workloads import WORKLOADS
 
 
@@ -103,3 +104,15 @@ def test_a_side_may_be_absent() -> None:
     alone = replace(whole, samples={"geopb": whole.samples["geopb"]})
 
     assert alone.ratio("geopb") is None
+
+
+def test_of_some_workloads_there_are_more_rounds_and_the_page_says_so() -> None:
+    named = [WORKLOADS[name] for name in ("sequential", "dicts", "pairs")]
+    full, quick = Effort(5, 0.4), Effort(2, 0.1, is_even=True)
+
+    assert [full.rounds_of(each) for each in named] == [30, 5, 15]
+    assert how(full, named) == (
+        "medians of 5 rounds of 0.4 s, of sequential 30, of pairs 15"
+    )
+    assert [quick.rounds_of(each) for each in named] == [2, 2, 2]
+    assert how(quick, named) == "medians of 2 rounds of 0.1 s"

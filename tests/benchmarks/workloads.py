@@ -79,7 +79,7 @@ class Workload:
         figure: What is reported of a run; a larger one is a better one,
         fewer: unless a smaller one is; ``target`` is then the most that is wanted.
         delay: Seconds that a byte is under way, one way, through a relay; 0: no relay.
-        rounds: How many times as many rounds as of others are run: where processes wait
+        times: How many times as many rounds as of others are run: where processes wait
             for one another each time, which varies most, and sides lie close together.
     """
 
@@ -93,7 +93,7 @@ class Workload:
     figure: Callable[[Sample], float] = rate
     fewer: bool = False
     delay: float = 0.0
-    rounds: int = 1
+    times: int = 1
 
     def reached(self, ratio: float) -> bool:
         """Whether this ratio is as good as the target, if there is one."""
@@ -229,7 +229,7 @@ _POLLED = ("floor", "geopb", "polling")
 WORKLOADS = {
     workload.name: workload
     for workload in (
-        Workload("sequential", sequential, target=0.9, sides=_POLLED, rounds=6),
+        Workload("sequential", sequential, target=0.9, sides=_POLLED, times=6),
         Workload("outstanding", outstanding, calls=OUTSTANDING, target=0.45),
         # What those do who cannot have calls under way at once.
         Workload("batch", batch, calls=OUTSTANDING),
@@ -245,7 +245,7 @@ WORKLOADS = {
         Workload("codec", codec, sides=("floor",)),
         Workload("mebibyte", mebibyte, target=3.5),
         # Two calls, of which the second needs the first one's answer, are one pair.
-        Workload("pairs", pairs, target=0.85, sides=_POLLED, unit="pairs/s", rounds=3),
+        Workload("pairs", pairs, target=0.85, sides=_POLLED, unit="pairs/s", times=3),
         # To the floor's two messages, of which one waits for the other, pair by pair.
         Workload("pipelined", pipelined, calls=PAIRS, target=1.6, unit="pairs/s"),
         Workload("pipelined 1", chain, unit="pairs/s"),
@@ -305,7 +305,7 @@ WORKLOADS = {
             figure=promptness,
         ),
         # What TLS costs: against the same without it.
-        Workload("tls", sequential, target=0.8, sides=("geopb", "tls"), rounds=6),
+        Workload("tls", sequential, target=0.8, sides=("geopb", "tls"), times=6),
         Workload("tls mebibyte", mebibyte, sides=("geopb", "tls")),
     )
 }

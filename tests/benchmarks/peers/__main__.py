@@ -14,8 +14,8 @@ from tests.benchmarks.processes import ChildFailed
 from tests.benchmarks.program import how, print_environment, run_program
 from tests.benchmarks.workloads import WORKLOADS
 
-_FULL = Effort(rounds=7, seconds=0.4)
-_QUICK = Effort(rounds=3, seconds=0.15)
+_FULL = Effort(rounds=5, seconds=0.4)
+_QUICK = Effort(rounds=3, seconds=0.15, is_even=True)
 #: Seconds in which a peer has to be imported.
 _PATIENCE = 60
 _ORDER = (*MESSAGES, "batch", "pairs", "pipelined", "pipelined 1", "codec")
@@ -28,7 +28,12 @@ def arguments() -> argparse.Namespace:
         description="Compare geopb with other libraries for remote calls.",
     )
     parser.add_argument("--quick", action="store_true", help="less of everything")
-    parser.add_argument("--rounds", type=int, metavar="N", help="runs of each side")
+    parser.add_argument(
+        "--rounds",
+        type=int,
+        metavar="N",
+        help="runs of each side; some workloads take several times as many",
+    )
     for name, choices in (("--only", _ORDER), ("--peer", PEERS)):
         parser.add_argument(
             name, action="append", choices=choices, help="one, may be repeated"
@@ -92,14 +97,15 @@ def main() -> None:
     """Run the comparison."""
     options = arguments()
     default = _QUICK if options.quick else _FULL
-    effort = Effort(options.rounds or default.rounds, default.seconds)
+    effort = replace(default, rounds=options.rounds or default.rounds)
     where = report.environment(["python -m tests.benchmarks.peers", *sys.argv[1:]])
     print_environment(where)
     versions, left_out = probe(options.peer or list(PEERS))
     for peer, found in versions.items():
         print(f"{tables.title(peer) + ':':<11} {found}")
-    print(f"{effort.rounds} rounds of {effort.seconds:g} s for each side\n")
     names = options.only or list(_ORDER)
+    manner = how(effort, [WORKLOADS[name] for name in names])
+    print(manner, end="\n\n")
     results = run(names, list(versions), effort)
     for line in tables.ahead(results):
         print(f"ahead of geopb: {line}")
@@ -107,7 +113,7 @@ def main() -> None:
         report.write_json(options.json, where | versions, results)
     if not options.no_docs:
         page = tables.lines(results, versions, left_out)
-        page = [*publish.facts(where, how(effort)), "", *page]
+        page = [*publish.facts(where, manner), "", *page]
         publish.write("peers", page, {"peers.svg": tables.picture(results)})
 
 
