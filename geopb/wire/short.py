@@ -94,19 +94,29 @@ def call_body(
 ) -> bytes:
     """Return ``[CALL, question, target, name, args]``; empty where it is not short."""
     written = _names.get(name) or _name(name)
+    if not written or len(args) > _FEW:
+        return b""
     parts = [
         b"\x85\x01",
         _NULL if question is None else _integer(question),
         _INTEGERS[target] if target < 256 else _integer(target),
         written,
+        _ARRAYS[len(args)],
     ]
-    return b"".join(parts) if _add_scalars(parts, args) and written else b""
+    for value in args:
+        scalar = _scalar(value)
+        if not scalar:
+            return b""
+        parts.append(scalar)
+    return b"".join(parts)
 
 
 def answer_body(question: int, value: object) -> bytes:
     """Return ``[ANSWER, question, [value]]``; empty where it is not short."""
-    parts = [b"\x83\x02", _integer(question)]
-    return b"".join(parts) if _add_scalars(parts, (value,)) else b""
+    scalar = _scalar(value)
+    if not scalar:
+        return b""
+    return b"".join((b"\x83\x02", _integer(question), b"\x81", scalar))
 
 
 def reference_body(question: int, number: int) -> bytes:
@@ -194,41 +204,27 @@ def read_release(body: bytes) -> tuple[int, int] | None:
     return None
 
 
-def _add_scalars(parts: list[bytes], values: Collection[object]) -> bool:
-    """Add an array of a few plain scalars; False if it is another."""
-    count = len(values)
-    if count > _FEW:
-        return False
-    parts.append(_ARRAYS[count])
-    for value in values:
-        kind: Any = type(value)
-        if kind is str:
-            try:
-                data = value.encode()  # type: ignore[attr-defined]
-                parts.append(_TEXT_HEADS[len(data)] + data)
-            except (UnicodeEncodeError, IndexError):
-                # No text that UTF-8 carries, or a long one.
-                return False
-        elif kind is int:
-            if 0 <= value < 256:  # type: ignore[operator]
-                parts.append(_INTEGERS[value])  # type: ignore[call-overload]
-            elif _LEAST_INT64 <= value < _INT64:  # type: ignore[operator]
-                parts.append(_integer(value))  # type: ignore[arg-type]
-            else:
-                return False
-        elif kind is NoneType or kind is bool:
-            parts.append(_CONSTANTS[value])  # type: ignore[index]
-        elif kind is bytes:
-            size = len(value)  # type: ignore[arg-type]
-            if size > _SHORT:
-                return False
-            parts.append(_BYTES_HEADS[size])
-            parts.append(value)  # type: ignore[arg-type]
-        elif kind is float and -_INFINITY < value < _INFINITY:  # type: ignore[operator]
-            parts.append(_double(0xFB, value))
-        else:
-            return False
-    return True
+def _scalar(value: Any) -> bytes:
+    """Return a plain scalar as it is written; empty for another, or a long one."""
+    kind = type(value)
+    if kind is str:
+        try:
+            data: bytes = value.encode()
+            return _TEXT_HEADS[len(data)] + data
+        except (UnicodeEncodeError, IndexError):
+            # No text that UTF-8 carries, or a long one.
+            return b""
+    if kind is int:
+        if 0 <= value < 256:
+            return _INTEGERS[value]  # type: ignore[no-any-return]
+        return _integer(value) if _LEAST_INT64 <= value < _INT64 else b""
+    if kind is NoneType or kind is bool:
+        return _CONSTANTS[value]
+    if kind is bytes:
+        return _BYTES_HEADS[len(value)] + value if len(value) <= _SHORT else b""
+    if kind is float and -_INFINITY < value < _INFINITY:
+        return _double(0xFB, value)
+    return b""
 
 
 def _integer(value: int) -> bytes:
