@@ -43,7 +43,7 @@ class Effort:
 
 @dataclass(frozen=True, slots=True)
 class Ratio:
-    """One side's figures divided by the first side's, turn by turn: the quartiles."""
+    """One side's figures divided by another's, turn by turn: the quartiles."""
 
     median: float
     lower: float
@@ -69,13 +69,16 @@ class Result:
         """Median CPU seconds of a call in the server's process."""
         return median(s.server.cpu_seconds / s.calls for s in self.samples[side])
 
-    def ratio(self, side: str) -> Ratio | None:
-        """Compare with the workload's first side; None for that, or without it."""
-        first = self.workload.sides[0]
-        if side == first or first not in self.samples:
+    def ratio(self, side: str, other: str = "") -> Ratio | None:
+        """Compare with another side, most often the workload's first.
+
+        None for that itself, and where one of them has not run.
+        """
+        other = other or self.workload.sides[0]
+        if side == other or not {side, other} <= self.samples.keys():
             return None
         figure = self.workload.figure
-        pairs = zip(self.samples[side], self.samples[first], strict=True)
+        pairs = zip(self.samples[side], self.samples[other], strict=True)
         ratios = [figure(ours) / figure(theirs) for ours, theirs in pairs]
         if len(ratios) == 1:
             return Ratio(*ratios, *ratios, *ratios)

@@ -64,7 +64,23 @@ def test_ratios_of_the_peers_are_to_the_floor_and_those_ahead_are_marked() -> No
 
 
 def test_a_peer_that_is_faster_is_named() -> None:
-    assert tables.ahead([compared()]) == ["RPyC at sequential: 1.00, geopb 0.50"]
+    assert tables.ahead([compared()]) == [
+        "RPyC at sequential, of whose rate geopb has 0.50"
+    ]
+
+
+def test_geopb_is_compared_with_each_peer_turn_by_turn() -> None:
+    """In the peer's favour by the ratios to the floor, in geopb's turn by turn."""
+    turns = {"floor": (1.0, 2.0, 6.0), "geopb": (1.0,) * 3, "rpyc_": (0.2, 1.05, 1.02)}
+    samples = {
+        side: [sample(seconds) for seconds in taken] for side, taken in turns.items()
+    }
+    result = Result(WORKLOADS["sequential"], samples)
+
+    assert tables.ratios([result])[3:] == ["| geopb | 2.00 |", "| RPyC | 5.00 |"]
+    assert tables.beside([result])[2:] == ["| RPyC | 1.02 |"]
+    assert tables.ahead([result]) == []
+    assert tables.beside([compared()])[2:] == ["| RPyC | 0.50 |", "| Twisted PB | 10 |"]
 
 
 def test_what_is_left_out_is_said_with_its_reason() -> None:

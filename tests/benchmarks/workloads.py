@@ -79,8 +79,9 @@ class Workload:
         figure: What is reported of a run; a larger one is a better one,
         fewer: unless a smaller one is; ``target`` is then the most that is wanted.
         delay: Seconds that a byte is under way, one way, through a relay; 0: no relay.
-        times: How many times as many rounds as of others are run: where processes wait
-            for one another each time, which varies most, and sides lie close together.
+        times: How many times as many rounds as of others are run, where sides lie close
+            together: where processes wait for one another each time, which varies most,
+            and where much depends on how memory lies in a process.
     """
 
     name: str
@@ -243,7 +244,7 @@ WORKLOADS = {
         Workload("dicts", dicts, target=0.95),
         # What of it is the codec's: the client's side of the floor alone.
         Workload("codec", codec, sides=("floor",)),
-        Workload("mebibyte", mebibyte, target=3.5),
+        Workload("mebibyte", mebibyte, target=3.5, times=3),
         # Two calls, of which the second needs the first one's answer, are one pair.
         Workload("pairs", pairs, target=0.85, sides=_POLLED, unit="pairs/s", times=3),
         # To the floor's two messages, of which one waits for the other, pair by pair.

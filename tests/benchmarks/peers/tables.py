@@ -20,27 +20,38 @@ def _sides(results: Sequence[Result]) -> list[str]:
     return list(dict.fromkeys(side for each in results for side in each.samples))
 
 
-def _ratio(result: Result, side: str) -> float | None:
-    """Return the median ratio to the floor, where this side ran."""
-    ratio = result.ratio(side) if side in result.samples else None
+def _ratio(result: Result, side: str, other: str = "") -> float | None:
+    """Return the median ratio to another side, the floor most often."""
+    ratio = result.ratio(side, other)
     return None if ratio is None else ratio.median
+
+
+def _is_ahead(result: Result, side: str) -> bool:
+    """Whether a peer does more than geopb in most turns.
+
+    Not by their ratios to the floor, whose own figures vary as much.
+    """
+    ours = _ratio(result, "geopb", side) if side in PEERS else None
+    return ours is not None and ours < 1
 
 
 def ahead(results: Sequence[Result]) -> list[str]:
     """Say which peer is faster than geopb at what."""
-    lines = []
-    for result in results:
-        ours = _ratio(result, "geopb")
-        if ours is None:
-            continue
-        for side in result.samples:
-            theirs = _ratio(result, side)
-            if side in PEERS and theirs is not None and theirs > ours:
-                lines.append(
-                    f"{title(side)} at {result.workload.name}: "
-                    f"{theirs:.2f}, geopb {ours:.2f}"
-                )
-    return lines
+    return [
+        f"{title(side)} at {result.workload.name}, of whose rate geopb has "
+        f"{_ratio(result, 'geopb', side):.2f}"
+        for result in results
+        for side in result.samples
+        if _is_ahead(result, side)
+    ]
+
+
+def _short(ratio: float | None) -> str:
+    if ratio is None:
+        return ""
+    if ratio < 0.1:
+        return f"{ratio:.2g}"
+    return f"{ratio:.2f}" if ratio < 10 else figure(ratio)
 
 
 def ratios(results: Sequence[Result]) -> list[str]:
@@ -49,18 +60,24 @@ def ratios(results: Sequence[Result]) -> list[str]:
     def cell(result: Result, side: str) -> str:
         if side == "floor":
             return f"{figure(result.figure(side))}/s"
-        ratio = _ratio(result, side)
-        if ratio is None:
-            return ""
-        ours = _ratio(result, "geopb")
-        text = f"{ratio:.2f}" if ratio >= 0.1 else f"{ratio:.2g}"
-        is_ahead = side in PEERS and ours is not None and ratio > ours
-        return f"**{text}**" if is_ahead else text
+        text = _short(_ratio(result, side))
+        return f"**{text}**" if text and _is_ahead(result, side) else text
 
     header = ["ratio to the floor", *[each.workload.name for each in results]]
     rows = [
         [title(side), *[cell(each, side) for each in results]]
         for side in _sides(results)
+    ]
+    return table(header, rows)
+
+
+def beside(results: Sequence[Result]) -> list[str]:
+    """Lay out geopb's ratio to each peer, turn by turn."""
+    sides = [side for side in _sides(results) if side in PEERS]
+    header = ["geopb beside", *[each.workload.name for each in results]]
+    rows = [
+        [title(side), *[_short(_ratio(each, "geopb", side)) for each in results]]
+        for side in sides
     ]
     return table(header, rows)
 
@@ -115,7 +132,9 @@ def lines(
         "",
         *ratios(results),
         "",
-        f"A peer is ahead of geopb (in bold): {verdict}.",
+        *beside(results),
+        "",
+        f"A peer is ahead of geopb (in bold above): {verdict}.",
         "",
         *costs(results),
         "",
