@@ -1,9 +1,10 @@
 """How a workload is measured: calibrated, in rounds of short turns.
 
 A turn is one run of every side, of some 50 ms each, so that what the machine does
-meanwhile meets all of them alike; a ratio is of two runs of the same turn. Each round
-has fresh processes: how memory happens to lie in one can make it half as fast as the
-next, at 1 MiB above all, and a process keeps that for life.
+meanwhile meets all of them alike; a ratio is of two runs of the same turn. Each turn
+has an order by chance, the same ones each time: who comes behind whom may be of
+advantage. Each round has fresh processes: how memory happens to lie in one can make it
+half as fast as the next, at 1 MiB above all, and a process keeps that for life.
 
 The floor against itself, one call at a time, twelve rounds: 0.94 to 1.08 are the
 rounds' medians; with one long turn in each round they were 0.61 to 1.52.
@@ -12,6 +13,7 @@ rounds' medians; with one long turn in each round they were 0.61 to 1.52.
 from collections.abc import Iterable, Iterator, Sequence
 from contextlib import ExitStack, contextmanager
 from dataclasses import dataclass
+from random import Random
 from statistics import median, quantiles
 
 from tests.benchmarks.figures import Sample
@@ -119,6 +121,7 @@ def measure(workload: Workload, sides: Sequence[str], effort: Effort) -> Result:
     """Run one workload on the given sides, turn by turn."""
     steps: dict[str, int] = {}
     samples: dict[str, list[Sample]] = {side: [] for side in sides}
+    orders = Random(0)
     for _ in range(effort.rounds_of(workload)):
         with started(sides, workload.connections, workload.delay) as pairs:
             for side, pair in pairs.items():
@@ -126,24 +129,27 @@ def measure(workload: Workload, sides: Sequence[str], effort: Effort) -> Result:
                     pair.run(workload, 2 * steps[side])
                 else:
                     steps[side] = calibrate(pair, workload, effort.seconds / _TURNS)
-            for turn in _turns(workload, pairs, steps, effort.seconds):
+            for turn in _turns(workload, pairs, steps, effort.seconds, orders):
                 for side, sample in turn.items():
                     samples[side].append(sample)
     return Result(workload, samples)
 
 
 def _turns(
-    workload: Workload, pairs: dict[str, Pair], steps: dict[str, int], seconds: float
+    workload: Workload,
+    pairs: dict[str, Pair],
+    steps: dict[str, int],
+    seconds: float,
+    orders: Random,
 ) -> Iterator[dict[str, Sample]]:
     """Run all in turn, until each had its time."""
-    order = list(pairs)
-    left = dict.fromkeys(order, seconds)
+    left = dict.fromkeys(pairs, seconds)
     for _ in range(_TURNS):
+        order = orders.sample(list(pairs), len(pairs))
         turn = {side: pairs[side].run(workload, steps[side]) for side in order}
-        yield turn
+        yield {side: turn[side] for side in pairs}
         for side, sample in turn.items():
             left[side] -= sample.seconds
         # A single step of some workloads takes longer than a turn should.
         if max(left.values()) <= 0:
             return
-        order.reverse()
