@@ -19,6 +19,7 @@ from gevent._hub_local import get_hub_if_exists
 
 import geopb as pb
 from geopb.net.connection import Connection
+from geopb.net.writer import Writer
 
 T = TypeVar("T")
 
@@ -88,6 +89,24 @@ def server_connection(server: pb.PBServer) -> Connection:
     """Return the one connection of a server that has one."""
     (connection,) = server.connections
     return connection
+
+
+def take_once(writer: Writer, taken: int | None) -> list[bytes]:
+    """Have the kernel take so many bytes of what is sent next; return what that is.
+
+    None: it would have the writer wait. What comes behind is sent as ever.
+    """
+    send, sent = writer._send, []
+
+    def take(data: bytes) -> int:
+        sent.append(data)
+        writer._send = send
+        if taken is None:
+            raise BlockingIOError
+        return int(send(data[:taken])) if taken else 0
+
+    writer._send = take
+    return sent
 
 
 def assert_released(connections: Iterable[Connection], timeout: float = SOON) -> None:

@@ -15,9 +15,7 @@ from gevent.server import StreamServer
 import geopb as pb
 from geopb.broker.outbox import Outbox
 from geopb.net.connection import Connection
-from geopb.net.sockets import raw
 from geopb.net.tls import TLS, Secure
-from geopb.net.writer import Writer
 from tests.conftest import Serve
 from tests.net.certificates import Certificates
 from tests.net.roots import Doing, root_of
@@ -26,6 +24,7 @@ from tests.support import (
     client_connection,
     eventually,
     server_connection,
+    take_once,
     turns,
 )
 
@@ -153,24 +152,11 @@ def count_records(data: bytes) -> int:
 
 @pytest.mark.parametrize("taken", [None, 0, 1, 10])
 def test_a_record_leaves_whole_whatever_the_kernel_takes(
-    client: pb.PBClientFactory,
-    remote: Any,
-    taken: int | None,
-    monkeypatch: pytest.MonkeyPatch,
+    client: pb.PBClientFactory, remote: Any, taken: int | None
 ) -> None:
     """None: the kernel would have the writer wait."""
     writer = client_connection(client)._writer
-    send = raw(client_connection(client)._sock).send
-    sent: list[bytes] = []
-
-    def take(data: bytes) -> int:
-        sent.append(data)
-        monkeypatch.undo()
-        if taken is None:
-            raise BlockingIOError
-        return int(send(data[:taken])) if taken else 0
-
-    monkeypatch.setattr(writer, "_send", take)
+    sent = take_once(writer, taken)
 
     echoes = [remote.callRemote("echo", number) for number in range(3)]
 
@@ -429,20 +415,13 @@ def test_an_answer_leaves_past_the_queue_where_another_server_has_secured_the_so
 
 @pytest.mark.parametrize("taken", [None, 0, 1000])
 def test_it_leaves_whole_there_whatever_the_socket_takes(
-    noted: tuple[Noted, Any], taken: int | None, monkeypatch: pytest.MonkeyPatch
+    noted: tuple[Noted, Any], taken: int | None
 ) -> None:
     root, remote = noted
-    writer: Writer = root.connection._writer
-    send = writer._send
-
-    def take(data: bytes) -> int:
-        monkeypatch.undo()
-        if taken is None:
-            raise BlockingIOError
-        return int(send(data[:taken])) if taken else 0
-
-    monkeypatch.setattr(writer, "_send", take)
+    sent = take_once(root.connection._writer, taken)
 
     values = [b"x" * 20_000, "behind it"]
     echoes = [remote.callRemote("echo", value) for value in values]
+
     assert [echo.get(timeout=SOON) for echo in echoes] == values
+    assert len(sent) == 1

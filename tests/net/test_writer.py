@@ -24,6 +24,7 @@ from tests.support import (
     collect,
     eventually,
     server_connection,
+    take_once,
     turns,
 )
 
@@ -316,25 +317,17 @@ def test_a_message_that_leaves_at_once_leaves_whole_whatever_the_kernel_takes(
     """None: the kernel would have the writer wait."""
     _, client = pair(Doing())
     remote = root_of(client)
-    connection = client_connection(client)
-    send = raw(connection._sock).send
-    sent: list[bytes] = []
-
-    def take(data: bytes) -> int:
-        sent.append(data)
-        monkeypatch.undo()
-        if taken is None:
-            raise BlockingIOError
-        return int(send(data[:taken])) if taken else 0
-
+    writer = client_connection(client)._writer
     send_in_place(monkeypatch, True)
-    monkeypatch.setattr(connection._writer, "_send", take)
+    sent = take_once(writer, taken)
 
-    echoes = [remote.callRemote("echo", number) for number in range(3)]
+    echoes = [remote.callRemote("echo", 0)]
+    monkeypatch.undo()
+    echoes += [remote.callRemote("echo", number) for number in (1, 2)]
 
     # In the turn of the first call, before anything waits; what follows is behind it.
     assert len(sent) == 1
-    assert connection._writer._left == sent[0][taken or 0 :]
+    assert writer._left == sent[0][taken or 0 :]
     assert [echo.get(timeout=5) for echo in echoes] == [0, 1, 2]
 
 
