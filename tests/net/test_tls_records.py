@@ -262,19 +262,26 @@ def test_a_message_waits_for_the_peer_that_negotiates_anew(
     assert [echo.get(timeout=SOON) for echo in echoes] == [0, 1, 2]
 
 
+@pytest.mark.parametrize("before", [0, 5])
 def test_where_it_cannot_be_encrypted_the_connection_ends(
-    client: pb.PBClientFactory, remote: Any, sends: Sends
+    client: pb.PBClientFactory, remote: Any, before: int
 ) -> None:
+    """At its beginning, or in the middle of it."""
     line = transport(client)
-    line._write = failing_once(line, ssl.SSLError(1, "no more of this"))
+    write = line._write
+    failing = failing_once(line, ssl.SSLError(1, "no more of this"), write)
 
+    def begin(data: bytes) -> int:
+        line._write = failing
+        return write(data[:before]) if before else failing(data)
+
+    line._write = begin
     echo = remote.callRemote("echo", 1)
 
     with pytest.raises(pb.PBConnectionLost, match="no more of this"):
         echo.get(timeout=SOON)
     with pytest.raises(pb.DeadReferenceError, match="no more of this"):
         remote.callRemote("echo", 2)
-    assert sends == []
 
 
 INTERRUPTED = "interrupted in the middle of a send"
