@@ -15,9 +15,12 @@ from gevent.fileobject import FileObjectPosix
 
 from geopb.testing import FaultProxy
 from tests.benchmarks import attacks
-from tests.benchmarks.commands import Client, Reply, bound, obey
+from tests.benchmarks.commands import Client, Reply, bound, obey, place
 from tests.benchmarks.curve_points import POINTS
 from tests.benchmarks.workloads import SIDES
+
+#: Sides that are left to the system: who may use one processor alone never polls.
+_UNPLACED = frozenset(("polling",))
 
 
 class Attacker:
@@ -71,6 +74,8 @@ def call(client: Client, lines: FileObjectPosix) -> None:
 def main(side: str, role: str, seconds: str) -> None:
     """Be one side's server or client, or its attacker, until told to end."""
     bound(int(seconds))
+    if side not in _UNPLACED:
+        place(role)
     module = importlib.import_module(SIDES[side])
     # The wait for a command is gevent's, so that a side's own greenlets can finish
     # what they have begun.

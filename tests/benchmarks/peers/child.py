@@ -10,13 +10,14 @@ import json
 import sys
 from importlib.metadata import version
 
-from tests.benchmarks.commands import bound, obey
+from tests.benchmarks.commands import bound, obey, place
 from tests.benchmarks.peers import PEERS
 
 
 def main(peer: str, role: str, seconds: str) -> None:
     """Be one peer's server or client until told to end, or tell its version."""
     bound(int(seconds))
+    place(role)
     module = importlib.import_module(f"tests.benchmarks.peers.{peer}")
     if role == "version":
         print(json.dumps({"version": version(PEERS[peer].distribution)}))
