@@ -1,17 +1,19 @@
-"""Brief messages, acted on at once: an answer, and an object that is given back.
+"""Brief messages, acted on at once: calls, answers, and objects that are given back.
 
-Owns a second way for an answer that is one reference or one small scalar, and for the
-release of one object: they need neither the codec nor notes. Whatever is not just that,
-or is to be refused, is left to the general way, which says why. Called by the broker.
+Owns a second way for a call of a few small scalars, an answer that is one of them or a
+reference, and the release of one object: they need neither the codec nor notes.
+Whatever is not just that, or is to be refused, is left to the general way, which says
+why. Called by the broker.
 """
 
 from __future__ import annotations
 
 from typing import TYPE_CHECKING, Any
 
+from geopb.broker.calls import IncomingCall
 from geopb.broker.state import State
-from geopb.wire.messages import RELEASE
-from geopb.wire.short import read_reference, read_release, read_scalar
+from geopb.wire.brief import read_answer, read_call, read_release
+from geopb.wire.messages import ANSWER, CALL
 
 if TYPE_CHECKING:
     from geopb.broker.broker import Broker
@@ -20,27 +22,47 @@ _OPEN = State.OPEN
 
 
 def take_brief(broker: Broker, body: bytes) -> bool:
-    """Act on a message if it is one of these; False if nothing was done."""
+    """Act on a message if it is one of these; False if nothing was done.
+
+    Raises:
+        ProtocolError, LimitExceeded: It is a call that may not be made now.
+    """
     if broker.state is not _OPEN:
         return False
-    if body[1] == RELEASE:
+    kind = body[1]
+    if kind == CALL:
+        return _take_call(broker, body)
+    if kind != ANSWER:
         release = read_release(body)
         return release is not None and broker.exports.release_some(*release)
-    value: Any
-    given = read_reference(body)
-    told = given or read_scalar(body)
+    told = read_answer(body)
     if told is None:
         return False
-    question, value = told
+    value: Any
+    question, value, is_reference = told
     questions = broker.questions
     promise = questions.get(question)
     if promise is None:
         return False
-    if given is not None and (value := broker.imports.given(value)) is None:
+    if is_reference and (value := broker.imports.given(value)) is None:
         return False
     # What `Asking.answered` does with any other value.
     del questions[question]
     if questions.weights:
         questions.lighten(question)
     promise.settle(value)
+    return True
+
+
+def _take_call(broker: Broker, body: bytes) -> bool:
+    told = read_call(body)
+    if told is None:
+        return False
+    question, number, name, args = told
+    target = broker.exports.find(number)
+    if target is None or len(name) > broker.limits.max_name_length:
+        return False
+    # What `take_call` does with any other call.
+    start = broker.host.start
+    start(IncomingCall(broker, question, target, name, args, {}))
     return True

@@ -38,8 +38,8 @@ from geopb.jelly.registry import ClassRegistry
 from geopb.limits import Limits
 from geopb.text import printable, safe_repr
 from geopb.wire import messages
+from geopb.wire.brief import LEAST_READ, MOST_READ
 from geopb.wire.framing import ChunkPart
-from geopb.wire.short import BRIEF, LEAST_READ, MOST_READ
 
 Act = Callable[["Broker", list[Any], "Unfinished | None"], None]
 
@@ -192,11 +192,7 @@ class Broker:
         intake = self.intake
         for body in intake.frames.feed(data):
             if type(body) is bytes:
-                if (
-                    body[0] == BRIEF
-                    and LEAST_READ <= len(body) <= MOST_READ
-                    and take_brief(self, body)
-                ):
+                if LEAST_READ <= len(body) <= MOST_READ and take_brief(self, body):
                     continue
                 message = intake.read(body)
                 if message is not None:

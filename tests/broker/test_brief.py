@@ -20,6 +20,9 @@ from tests.vectors.cbor import Tag, frame, item
 
 #: Ids from here on have more than one byte: others are left to the general way.
 FIRST = 30
+#: The callee's id.
+CALLEE = 1
+LONGEST_NAME = 16
 MINE, CACHE = 60100, 60125
 
 
@@ -36,11 +39,14 @@ class Told:
     def __init__(self) -> None:
         registry = ClassRegistry()
         registry.setUnjellyableForClass("test.Follower", Follower)
-        self.side = opened(Limits(max_references=6), registry=registry)
+        limits = Limits(max_references=6, max_name_length=LONGEST_NAME)
+        self.side = opened(limits, registry=registry)
         self.side.broker.questions.last = FIRST - 1
         self.answers = [self.side.ask("any") for _ in range(6)]
         self.things = [Thing() for _ in range(3)]
         exports = self.side.broker.exports
+        self.side.desk.objects["thing"] = self.callee = Thing("asked")
+        self.take([[1, 9, 0, "get", ["thing"]]])
         exports._next = FIRST
         # One is given twice, and one is needed by a message that waits for bulk.
         for question, thing in enumerate([*self.things, self.things[0]], 1):
@@ -82,6 +88,8 @@ class Told:
             list(exports._ids.values()),
             exports._answers,
             list(map(told, self.answers)),
+            self.callee.calls,
+            repr(self.side.desk.taken),
             self.side.take(),
         )
 
@@ -99,6 +107,16 @@ def told(answer: Answer) -> tuple[Any, ...]:
 PLAIN = (int, str, bool)
 SCALARS = st.sampled_from([None, True, 0, -1, -24, -25, 255, 2**32, "", "é", "x" * 255])
 NUMBERS = st.integers(FIRST, FIRST + 8)
+QUESTIONS = st.integers(100, 200)
+ARGS = st.lists(SCALARS, max_size=3)
+CALLS = st.builds(
+    lambda question, target, name, args: [1, question, target, name, args],
+    QUESTIONS,
+    # The desk, the callee, one that nobody was given, and the answer to a question.
+    st.sampled_from([0, CALLEE, CALLEE + 1, -9]),
+    st.sampled_from(["take", "ask", "echo", "none", "_take", "x" * 16, "x" * 17]),
+    ARGS,
+)
 MESSAGES = st.one_of(
     st.builds(lambda q, n: [2, q, [Tag(MINE, n)]], NUMBERS, NUMBERS),
     st.builds(lambda n, count: [4, n, count], NUMBERS, st.integers(0, 3)),
@@ -110,7 +128,12 @@ MESSAGES = st.one_of(
     st.builds(
         lambda q, n: [2, q, [Tag(CACHE, [n, "test.Follower", {}])]], NUMBERS, NUMBERS
     ),
-    st.builds(lambda q: [1, q, 0, "get", ["thing"]], st.integers(100, 200)),
+    st.builds(lambda q: [1, q, 0, "get", ["thing"]], QUESTIONS),
+    CALLS,
+    st.builds(lambda call, kw: [*call, kw], CALLS, st.sampled_from([{}, {"a": 1}])),
+    st.builds(lambda call: [*call, {}, {"nested": True}], CALLS),
+    st.builds(lambda q, args: [1, None, *q, args], st.just((0, "take")), ARGS),
+    st.just([4, CALLEE, 1]),
 )
 STEPS = st.lists(MESSAGES, min_size=1, max_size=3) | st.integers(0, 5) | st.none()
 
@@ -148,6 +171,34 @@ def test_a_scalar_is_given_at_once(value: Any) -> None:
     assert told.answers[0].get() == value
     assert type(told.answers[0].get()) is type(value)
     assert FIRST not in told.side.broker.questions
+
+
+@pytest.mark.parametrize("args", [[], ["hello"], [1, None, "é", 0.5, b"x"], ["x" * 99]])
+def test_a_call_is_made_at_once_as_in_the_general_way(args: list[Any]) -> None:
+    told = Told()
+    made: list[Any] = []
+
+    with patch.object(Side, "start", lambda side, call: made.append(call)):
+        assert take_brief(told.side.broker, item([1, 32, CALLEE, "ask", args]))
+        told.take([[1, 32, CALLEE, "ask", args, {}]])
+
+    at_once, general = map(vars, made)
+    assert at_once == general
+    assert at_once["target"] is told.callee
+    assert at_once["args"] == args
+
+
+@pytest.mark.parametrize(
+    "error", [pb.ProtocolError("twice"), pb.LimitExceeded("too many")], ids=repr
+)
+def test_a_call_that_may_not_be_made_ends_the_connection(error: pb.Error) -> None:
+    told = Told()
+
+    with (
+        patch.object(Side, "start", side_effect=error),
+        pytest.raises(type(error), match=str(error)),
+    ):
+        take_brief(told.side.broker, item([1, 32, CALLEE, "ask", []]))
 
 
 def test_a_text_that_is_none_ends_the_connection_with_a_reason() -> None:
@@ -191,6 +242,8 @@ def test_an_object_that_is_needed_stays_when_it_is_given_back() -> None:
         [4, FIRST + 50, 1],
         [4, 0, 1],
         [2, FIRST, [Tag(MINE, 0)]],
+        [1, 32, CALLEE + 1, "ask", []],
+        [1, 32, CALLEE, "x" * (LONGEST_NAME + 1), []],
     ],
     ids=repr,
 )
@@ -212,6 +265,7 @@ def test_nothing_is_given_before_the_hello_and_after_the_end() -> None:
         assert not take_brief(broker, item([2, FIRST, [Tag(MINE, 70)]]))
         assert not take_brief(broker, item([2, FIRST, ["hello"]]))
         assert not take_brief(broker, item([4, FIRST, 1]))
+        assert not take_brief(broker, item([1, FIRST, 0, "echo", [1]]))
 
 
 def test_the_limit_of_references_is_kept() -> None:
