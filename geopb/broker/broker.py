@@ -298,6 +298,10 @@ class Broker:
         self._enter(State.PARTED)
         self.host.parted(reason)
 
+    def _on_taken(self, message: list[Any], unfinished: Unfinished | None) -> None:
+        no_values(unfinished)
+        self.post.peer_took(messages.read_taken(message))
+
     def _enter(self, state: State) -> None:
         self.state = state
         self._act = self._ACTS[state]
@@ -320,7 +324,7 @@ class Broker:
             messages.CANCEL: _on_cancel,
             messages.NOT_RUN: lambda broker, *told: broker._asking.not_run(*told),
             messages.DRAINING: _on_draining,
-            messages.TAKEN: lambda broker, *told: broker.post.peer_took(*told),
+            messages.TAKEN: _on_taken,
         },
         State.PARTED: {},
         State.CLOSED: {},

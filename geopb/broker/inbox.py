@@ -7,6 +7,8 @@ come (see `assembly`). Called by the broker's intake alone.
 
 from __future__ import annotations
 
+from typing import Any
+
 from geopb.broker.assembly import Assembly
 from geopb.errors import ProtocolError, over_limit
 from geopb.jelly.finish import Unfinished
@@ -20,6 +22,7 @@ class Waiting:
     """A decoded message and how many of its slots are empty."""
 
     __slots__ = (
+        "alone",
         "cancelled",
         "missing",
         "pinned",
@@ -47,6 +50,8 @@ class Waiting:
         self.size = sum(slot.length for slot in slots)
         #: Bytes of it without these.
         self.structure = structure
+        #: What its only value is, where it is bulk and nothing else is left to do.
+        self.alone: BulkSlot | None = None
         #: Why the message cannot be used after all.
         self.refusal: Exception | None = None
         #: ``(question, late)`` once it is a call that was cancelled.
@@ -89,6 +94,17 @@ class Inbox:
             self._calls[question] = waiting
         for slot in slots:
             self._announce(slot.id, slot.length, slot, waiting)
+
+    def expect_alone(
+        self, message: list[Any], slot: BulkSlot, pinned: int | None, size: int
+    ) -> None:
+        """Hold `message` until the bytes are there that are its only value."""
+        waiting = Waiting(message, [slot], pinned, None, size)
+        waiting.alone = slot
+        question = _question(message)
+        if question is not None:
+            self._calls[question] = waiting
+        self._announce(slot.id, slot.length, slot, waiting)
 
     def discard(self, number: int, length: int) -> None:
         """Take bulk of a refused message off the line and throw it away."""
@@ -158,9 +174,10 @@ class Inbox:
             raise over_limit("bulk under way", MAX_BULK, "bulk", MAX_BULK + 1)
         if number in self._by_id:
             raise ProtocolError(f"bulk {number} is announced twice")
-        self._open += length
-        if self._open > self._limit:
-            raise over_limit("max_message_size", self._limit, "bulk", self._open)
+        size = self._open + length
+        if size > self._limit:
+            raise over_limit("max_message_size", self._limit, "bulk", size)
+        self._open = size
         self._by_id[number] = Assembly(length, slot, waiting)
 
     def _complete(self, number: int, assembly: Assembly) -> Waiting | None:

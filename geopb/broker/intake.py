@@ -19,7 +19,8 @@ from geopb.jelly.decode import Unjellier
 from geopb.jelly.draft import Draft
 from geopb.jelly.finish import Unfinished
 from geopb.jelly.readers import NOBODY, Readers
-from geopb.jelly.slots import Salvaged
+from geopb.jelly.slots import BulkSlot, Salvaged
+from geopb.jelly.tags import BULK_BYTES
 from geopb.limits import STRUCTURE_WEIGHT, Limits
 from geopb.wire.codec import DecodeRefused
 from geopb.wire.framing import ChunkPart, FrameReader
@@ -162,6 +163,25 @@ class Intake:
         draft.forget()
         return message or None
 
+    def expect_bytes(
+        self, head: list[Any], number: int, length: int, size: int
+    ) -> None:
+        """Hold ``[*head, [bulk]]`` until that has come, as `read` does with others.
+
+        Args:
+            head: The rest of the message.
+            number: The id of bulk that is bytes.
+            length: How many.
+            size: Bytes of the message without these.
+
+        Raises:
+            ProtocolError, LimitExceeded: It may not come.
+        """
+        slot = BulkSlot(number, length, BULK_BYTES)
+        message = [*head, [slot]]
+        pinned = self.pin(self._exports, message)
+        self._bulk().expect_alone(message, slot, pinned, size)
+
     def take_unfinished(self) -> Unfinished | None:
         """Return what is left to do for the message read last; once."""
         unfinished, self.unfinished = self.unfinished, None
@@ -205,6 +225,8 @@ class Intake:
     ) -> tuple[list[Any] | Refused, Unfinished | None]:
         unfinished = waiting.unfinished
         error = waiting.refusal
+        if waiting.alone is not None:
+            waiting.value[-1] = [waiting.alone.value]
         if error is None and unfinished is not None:
             if unfinished.runs_code or unfinished.named:
                 return waiting.value, unfinished

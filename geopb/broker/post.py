@@ -12,17 +12,15 @@ from typing import Any, Protocol
 
 from geopb.broker.credit import TOLD_FROM_BYTES
 from geopb.broker.exports import Exports
-from geopb.broker.intake import no_values
 from geopb.broker.outbox import Outbox
 from geopb.failure import Report
 from geopb.jelly.encode import Encoder
-from geopb.jelly.finish import Unfinished
 from geopb.jelly.passing import Packed, Packing, Passer
 from geopb.text import encodable, shorten
 from geopb.wire import messages
 from geopb.wire.codec import encode
 from geopb.wire.framing import SMALL_BODY, SMALL_HEADS, frame_head
-from geopb.wire.short import release_body
+from geopb.wire.short import release_body, taken_body
 
 #: Bytes queued in one turn of the loop with which the peer should begin already.
 #: Twice the rate of 1000 calls made in a row, against sending them all at the end.
@@ -248,18 +246,17 @@ class Post:
             return
         # Also when the goodbye waits to be sent: the peer's last bulk is to come in.
         if not self._finished or self.outbox.ends:
-            self.outbox.add(encode([messages.TAKEN, self._untold]))
+            self.outbox.add(taken_body(self._untold))
             self.wake()
         self._untold = 0
 
-    def peer_took(self, message: list[Any], unfinished: Unfinished | None) -> None:
-        """Act on what the peer tells of bulk: more may be sent.
+    def peer_took(self, count: int) -> None:
+        """Act on what the peer tells of bulk, in bytes: more may be sent.
 
         Raises:
             ProtocolError: It was not sent so much.
         """
-        no_values(unfinished)
-        self.outbox.peer_took(messages.read_taken(message))
+        self.outbox.peer_took(count)
         self.wake()
 
     def finish(self, message: list[Any]) -> None:

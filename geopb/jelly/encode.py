@@ -11,11 +11,12 @@ from __future__ import annotations
 from collections.abc import Callable, Mapping, Sequence
 
 from geopb.errors import InsecureJelly, LimitExceeded, over_limit
-from geopb.jelly.census import may_hold_big_integer, plain_tree
-from geopb.jelly.passing import Packed, Packing, Passer, SendLimits
+from geopb.jelly.census import BULK_BYTES, may_hold_big_integer, plain_tree
+from geopb.jelly.passing import Bulk, Packed, Packing, Passer, SendLimits
 from geopb.jelly.rows import find_table
 from geopb.jelly.walk import Walk
 from geopb.wire.codec import encode_within
+from geopb.wire.short import bulk_body
 
 #: A list of dicts is so deep.
 _ROWS_DEPTH = 2
@@ -55,6 +56,10 @@ class Encoder:
             BaseException: What a hook of a copy raised.
         """
         limits = self._limits()
+        if kwargs is None and len(args) == 1 and type(args[0]) is bytes and not tail:
+            packed = self._bytes_alone(head, args[0], limits)
+            if packed is not None:
+                return packed
         body = self._plain(head, args, kwargs, tail, limits)
         if body is not None:
             return Packed(body)
@@ -73,6 +78,22 @@ class Encoder:
             limit = limits.max_message_size
             raise over_limit("max_message_size", limit, "a message", size)
         return Packed(body, walk.bulk, walk.kept)
+
+    def _bytes_alone(
+        self, head: list[object], data: bytes, limits: SendLimits
+    ) -> Packed | None:
+        """Pack bytes that are bulk: what the careful pass would come to.
+
+        None where they are none, or there is anything unusual.
+        """
+        size = len(data)
+        if size < BULK_BYTES:
+            return None
+        bulk = Bulk(self._passer.new_bulk(), data)
+        body = bulk_body(head, bulk.id, size)
+        if not body or len(body) + size > limits.max_message_size:
+            return None
+        return Packed(body, (bulk,))
 
     def _plain(
         self,

@@ -12,6 +12,8 @@ import struct
 from struct import Struct, calcsize
 from typing import Any
 
+from geopb.wire.short import BULK
+
 #: The most bytes of a message that is read here, and the least.
 MOST_READ, LEAST_READ = 512, 5
 #: As many arguments as are read here.
@@ -23,6 +25,9 @@ _LONG = 24
 #: The heads of ids of 8, 16 and 32 bits, their formats, and the least id of each.
 _ID_FORMS = ((24, "BB", _LONG), (25, "BH", 2**8), (26, "BI", 2**16))
 _CALL_START, _ANSWER_START, _RELEASE_START = 0x8501, 0x8302, 0x8304
+_CALL, _ANSWER = 1, 2
+#: Of a length of 32 bits: that of what is told of a chunk.
+_TAKEN_START, _read_taken = b"\x82\x0d\x1a", Struct(">3xI").unpack
 #: By the head of the question: how to read it and the two bytes behind it, how many
 #: bytes all that is, and the least question.
 _STARTS = {
@@ -42,6 +47,21 @@ _RELEASES = {
     calcsize(f">H{form}B"): (Struct(f">H{form}B").unpack, head, least)
     for head, form, least in _ID_FORMS
 }
+#: By the head of its id and the length behind the tag's array: how to read bulk, the
+#: least id, the head of its length, and the least.
+_BULKS = {
+    (head, calcsize(f">{form}{other}B")): (
+        Struct(f">{form}{other}B").unpack_from,
+        least,
+        other_head,
+        other_least,
+    )
+    for head, form, least in _ID_FORMS
+    for other_head, other, other_least in _ID_FORMS[1:]
+}
+#: Bytes before it, at the least: an answer's head, its question, and an array's head.
+_LEAST_HEAD = 5
+_NOTHING, _NONE_ALONE = b"\x80", b"\x81\xf6"
 #: Values of one byte.
 _VALUES: dict[int, object] = {
     **{number: number for number in range(_LONG)},
@@ -135,6 +155,45 @@ def read_release(body: bytes) -> tuple[int, int] | None:
     if start == _RELEASE_START and told == expected and number >= least:
         return (number, count) if 0 < count < _LONG else None
     return None
+
+
+def read_bulk(body: bytes) -> tuple[list[Any], int, int] | None:
+    """Return a call or an answer without its value, and that: bytes that are bulk.
+
+    As ``[CALL, question, target, name]`` or ``[ANSWER, question]``, with the id and the
+    length. None where the value is anything else, or not alone, an id has one byte, or
+    they are fewer than 256 bytes.
+    """
+    place = body.find(BULK, _LEAST_HEAD, -1)
+    if place < 0:
+        return None
+    begin = place + len(BULK)
+    form = _BULKS.get((body[begin], len(body) - begin))
+    if form is None:
+        return None
+    read, least, expected, least_length = form
+    _, number, told, length, kind = read(body, begin)
+    if kind or told != expected or number < least or length < least_length:
+        return None
+    if body[place - 1] != _ARRAY + 1:
+        return None
+    head = body[: place - 1]
+    if (call := read_call(head + _NOTHING)) is not None:
+        question, target, name, _ = call
+        return [_CALL, question, target, name], number, length
+    answer = read_answer(head + _NONE_ALONE)
+    return None if answer is None else ([_ANSWER, answer[0]], number, length)
+
+
+def read_taken(body: bytes) -> int | None:
+    """Return how many bytes ``[TAKEN, bytes]`` tells; None where it is not so.
+
+    And where they are none, or more than 32 bits tell, or fewer would.
+    """
+    if len(body) != 7 or body[:3] != _TAKEN_START:
+        return None
+    (count,) = _read_taken(body)
+    return count if count >= 2**16 else None
 
 
 def _scalars(body: bytes, at: int, count: int) -> list[Any] | None:

@@ -39,6 +39,8 @@ _NULL = b"\xf6"
 #: What stands before the number of an answer that is a reference.
 REFERENCE = b"\x81\xd9\xea\xc4"
 _CONSTANTS = {False: b"\xf4", True: b"\xf5", None: _NULL}
+#: What stands before the id of bulk: its tag, and the head of its three fields.
+BULK = b"\xd9\xea\xcd\x83"
 #: What every peer takes is at least of 64 bits, with its sign.
 _INT64, _LEAST_INT64 = 2**63, -(2**63)
 _INFINITY = float("inf")
@@ -79,9 +81,23 @@ def reference_body(question: int, number: int) -> bytes:
     return b"".join((b"\x83\x02", _integer(question), REFERENCE, _integer(number)))
 
 
+def bulk_body(head: Collection[object], number: int, length: int) -> bytes:
+    """Return ``[*head, [BULK [number, length, BULK_BYTES]]]``; empty if not short."""
+    parts = list(map(_scalar, head))
+    if len(parts) >= _FEW or not all(parts):
+        return b""
+    start, end = (_ARRAYS[len(parts) + 1], *parts, b"\x81", BULK), b"\x00"
+    return b"".join((*start, _integer(number), _integer(length), end))
+
+
 def release_body(number: int, count: int) -> bytes:
     """Return ``[RELEASE, number, count]``."""
     return b"".join((b"\x83\x04", _integer(number), _integer(count)))
+
+
+def taken_body(count: int) -> bytes:
+    """Return ``[TAKEN, count]``."""
+    return b"\x82\x0d" + _integer(count)
 
 
 def _scalar(value: Any) -> bytes:

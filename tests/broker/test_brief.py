@@ -11,9 +11,10 @@ from hypothesis import strategies as st
 
 import geopb as pb
 from geopb.broker import broker as acting
+from geopb.broker import inbox
 from geopb.broker.brief import take_brief
 from geopb.jelly.registry import ClassRegistry
-from geopb.limits import Limits
+from geopb.limits import STRUCTURE_WEIGHT, Limits
 from tests.broker.harness import Answer, Side, Thing, opened
 from tests.properties.profile import many
 from tests.vectors.cbor import Tag, frame, item
@@ -23,7 +24,7 @@ FIRST = 30
 #: The callee's id.
 CALLEE = 1
 LONGEST_NAME = 16
-MINE, CACHE = 60100, 60125
+MINE, CACHE, BULK = 60100, 60125, 60109
 
 
 class Follower(pb.RemoteCache):
@@ -39,7 +40,9 @@ class Told:
     def __init__(self) -> None:
         registry = ClassRegistry()
         registry.setUnjellyableForClass("test.Follower", Follower)
-        limits = Limits(max_references=6, max_name_length=LONGEST_NAME)
+        limits = Limits(
+            max_references=6, max_name_length=LONGEST_NAME, max_message_size=100_000
+        )
         self.side = opened(limits, registry=registry)
         self.side.broker.questions.last = FIRST - 1
         self.answers = [self.side.ask("any") for _ in range(6)]
@@ -89,6 +92,9 @@ class Told:
             exports._answers,
             list(map(told, self.answers)),
             self.callee.calls,
+            broker.statistics(),
+            {n: one.pins for n, one in exports._by_id.items()},
+            self.side.cancelled,
             repr(self.side.desk.taken),
             self.side.take(),
         )
@@ -109,6 +115,12 @@ SCALARS = st.sampled_from([None, True, 0, -1, -24, -25, 255, 2**32, "", "é", "x
 NUMBERS = st.integers(FIRST, FIRST + 8)
 QUESTIONS = st.integers(100, 200)
 ARGS = st.lists(SCALARS, max_size=3)
+#: Id, length and kind of bulk.
+ANNOUNCED = st.tuples(
+    NUMBERS,
+    st.sampled_from([300, 300, 255, 40_000, 70_000]),
+    st.sampled_from([0, 0, 2]),
+)
 CALLS = st.builds(
     lambda question, target, name, args: [1, question, target, name, args],
     QUESTIONS,
@@ -134,6 +146,18 @@ MESSAGES = st.one_of(
     st.builds(lambda call: [*call, {}, {"nested": True}], CALLS),
     st.builds(lambda q, args: [1, None, *q, args], st.just((0, "take")), ARGS),
     st.just([4, CALLEE, 1]),
+    st.builds(
+        lambda call, bulk: [*call[:4], [Tag(BULK, list(bulk))]], CALLS, ANNOUNCED
+    ),
+    st.builds(lambda q, bulk: [2, q, [Tag(BULK, list(bulk))]], NUMBERS, ANNOUNCED),
+    # The parts of what was announced, whole and not, and of what was not.
+    st.builds(
+        lambda n, size: [5, n, b"x" * size],
+        NUMBERS,
+        st.sampled_from([300, 300, 100, 200, 40_000, 70_000]),
+    ),
+    st.builds(lambda q, late: [10, q, late], QUESTIONS, st.booleans()),
+    st.just([13, 2**16]),
 )
 STEPS = st.lists(MESSAGES, min_size=1, max_size=3) | st.integers(0, 5) | st.none()
 
@@ -143,11 +167,97 @@ STEPS = st.lists(MESSAGES, min_size=1, max_size=3) | st.integers(0, 5) | st.none
 def test_the_general_way_does_the_same(steps: list[Any]) -> None:
     brief, general = Told(), Told()
 
-    for step in steps:
-        brief.step(step)
-        with patch.object(acting, "take_brief", lambda broker, body: False):
-            general.step(step)
-        assert brief.state() == general.state()
+    with patch.object(inbox, "MAX_BULK", 3):
+        for step in steps:
+            brief.step(step)
+            with patch.object(acting, "take_brief", lambda broker, body: False):
+                general.step(step)
+            assert brief.state() == general.state()
+
+
+#: Bulk, its parts, and what happens between these.
+LARGE = st.one_of(
+    st.builds(
+        lambda question, target, bulk: [1, question, target, "ask", [Tag(BULK, bulk)]],
+        st.integers(100, 102),
+        st.sampled_from([0, CALLEE, CALLEE + 1]),
+        st.tuples(
+            st.integers(FIRST, FIRST + 3),
+            st.sampled_from([300, 300, 70_000]),
+            st.just(0),
+        ).map(list),
+    ),
+    st.builds(
+        lambda question, number: [2, question, [Tag(BULK, [number, 300, 0])]],
+        st.integers(FIRST, FIRST + 2),
+        st.integers(FIRST, FIRST + 3),
+    ),
+    st.builds(
+        lambda number, size: [5, number, b"x" * size],
+        st.integers(FIRST, FIRST + 3),
+        st.sampled_from([300, 150]),
+    ),
+    st.builds(lambda question, late: [10, question, late], QUESTIONS, st.booleans()),
+    st.just([4, CALLEE, 1]),
+)
+
+
+@given(st.lists(LARGE.map(lambda message: [message]), max_size=20))
+@many
+def test_the_general_way_does_the_same_with_bulk(steps: list[Any]) -> None:
+    brief, general = Told(), Told()
+
+    with patch.object(inbox, "MAX_BULK", 3):
+        for step in steps:
+            brief.step(step)
+            with patch.object(acting, "take_brief", lambda broker, body: False):
+                general.step(step)
+            assert brief.state() == general.state()
+
+
+def test_a_target_is_kept_that_is_given_back_before_the_bytes_have_come() -> None:
+    told = Told()
+
+    call = [1, 100, CALLEE, "ask", [Tag(BULK, [FIRST, 300, 0])]]
+    told.take([call])
+    told.take([[4, CALLEE, 1], [5, FIRST, bytes(300)]])
+    # What the call weighs.
+    assert told.side.broker.intake.size == len(item(call)) + 300 // STRUCTURE_WEIGHT
+
+    assert (told.error, told.callee.calls) == ("", 1)
+    assert told.side.broker.exports.find(CALLEE) is None
+
+
+def test_a_call_is_cancelled_before_its_bytes_have_come() -> None:
+    told = Told()
+
+    told.take([[1, 100, CALLEE, "ask", [Tag(BULK, [FIRST, 300, 0])]], [10, 100, False]])
+    assert told.side.cancelled == []
+    told.take([[5, FIRST, bytes(300)]])
+
+    assert told.side.cancelled == [(100, False)]
+
+
+@pytest.mark.parametrize(
+    ("bulk", "reason"),
+    [
+        ([FIRST, 300, 0], "announced twice"),
+        ([FIRST + 1, 100_000, 0], "max_message_size"),
+    ],
+)
+def test_bytes_that_may_not_come_end_the_connection(
+    bulk: list[int], reason: str
+) -> None:
+    brief, general = Told(), Told()
+
+    for told in (brief, general):
+        told.take([[2, FIRST, [Tag(BULK, [FIRST, 300, 0])]]])
+    brief.take([[2, FIRST + 1, [Tag(BULK, bulk)]]])
+    with patch.object(acting, "take_brief", lambda broker, body: False):
+        general.take([[2, FIRST + 1, [Tag(BULK, bulk)]]])
+
+    assert reason in brief.error
+    assert brief.state() == general.state()
 
 
 def test_an_object_is_given_at_once() -> None:

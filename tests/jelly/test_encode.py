@@ -13,6 +13,7 @@ from collections.abc import Iterator
 from datetime import date
 from time import thread_time
 from typing import Any
+from unittest.mock import patch
 
 import pytest
 
@@ -501,3 +502,60 @@ def test_containers_have_one_form(value: Any, content: Any) -> None:
     assert sent(value) == body_of(content)
     # The careful pass writes the same.
     assert sent((value,)) == body_of(Tag(tags.TUPLE, [content]))
+
+
+class Numbers(Nobody):
+    """Gives all bulk the same id."""
+
+    def new_bulk(self) -> int:
+        return 70
+
+
+@pytest.mark.parametrize("size", [BULK_BYTES - 1, BULK_BYTES, 65_535, 65_536])
+@pytest.mark.parametrize("above", [None, -1, 0])
+@pytest.mark.parametrize(
+    "head",
+    [[1, 5, 0, "take"], [1, None, -9, "x"], [2, 300], [1, 5, 0, "x" * 401], [1] * 9],
+    ids=range(5),
+)
+def test_bytes_alone_are_packed_as_the_careful_pass_packs_them(
+    head: list[object], above: int | None, size: int
+) -> None:
+    def packed() -> Any:
+        try:
+            whole = Encoder(Numbers(), lambda: limits).pack([*head], (data,))
+        except LimitExceeded as error:
+            return str(error)
+        return whole.body, list(whole.bulk), whole.kept, whole.weight
+
+    limits, data = Limits(), bytes(size)
+    if above is not None:
+        body, bulk, *_ = packed()
+        whole = len(body) + sum(len(each.data) for each in bulk)
+        limits = Limits(max_message_size=whole + above)
+
+    quick = packed()
+
+    assert type(quick) is (str if above == -1 else tuple)
+    with patch.object(Encoder, "_bytes_alone", lambda *told: None):
+        assert packed() == quick
+
+
+def test_bytes_beside_others_are_left_to_the_careful_pass() -> None:
+    data = bytes(BULK_BYTES)
+
+    with patch.object(Encoder, "_bytes_alone", side_effect=AssertionError):
+        for args, kwargs, tail in (
+            ((data, 1), None, ()),
+            ((), {"a": data}, ()),
+            ((data,), {}, ()),
+            ((data,), None, ({},)),
+            (([data],), None, ()),
+            ((Data(data),), None, ()),
+            ((bytearray(data),), None, ()),
+        ):
+            encoder = Encoder(Nobody(), Limits)
+            try:
+                encoder.pack([1, 1, 0, "take"], args, kwargs, tail)
+            except InsecureJelly:
+                assert type(args[0]) is Data

@@ -13,16 +13,21 @@ from geopb.wire.brief import (
     LEAST_READ,
     MOST_READ,
     read_answer,
+    read_bulk,
     read_call,
     read_release,
+    read_taken,
 )
 from geopb.wire.codec import CBORTag, Decoder, DecodeRefused, encode
 from geopb.wire.short import (
+    BULK,
     REFERENCE,
     answer_body,
+    bulk_body,
     call_body,
     reference_body,
     release_body,
+    taken_body,
 )
 from tests.properties.profile import many
 
@@ -35,9 +40,16 @@ class Mine(int):
     """The number of a reference."""
 
 
+class Large(tuple[int, ...]):
+    """The fields of bulk."""
+
+
 def general(body: bytes) -> Any:
     """Return the message that the codec reads; None for what it refuses."""
-    readers = {tags.MINE: lambda content, immutable: Mine(content)}
+    readers: dict[int, Any] = {
+        tags.MINE: lambda content, immutable: Mine(content),
+        tags.BULK: lambda content, immutable: Large(content),
+    }
     try:
         return Decoder(readers, 10).decode(body)
     except DecodeRefused:
@@ -56,6 +68,11 @@ def brief(body: bytes) -> list[Any] | None:
         found.append([2, question, [Mine(value) if is_reference else value]])
     if (release := read_release(body)) is not None:
         found.append([4, *release])
+    if (taken := read_taken(body)) is not None:
+        found.append([13, taken])
+    if (bulk := read_bulk(body)) is not None:
+        head, number, length = bulk
+        found.append([*head, [Large((number, length, tags.BULK_BYTES))]])
     assert len(found) < 2
     return found[0] if found else None
 
@@ -149,6 +166,63 @@ def test_a_release_is_read_as_the_codec_reads_it(number: int, count: int) -> Non
     assert brief(body) == ([4, number, count] if few else None)
 
 
+@given(ANY | st.integers(2**16 - 2, 2**16 + 2))
+@many
+def test_what_was_taken_is_read_as_the_codec_reads_it(count: int) -> None:
+    few = 2**16 <= count < 2**32
+    assert brief(encode([13, count])) == ([13, count] if few else None)
+
+
+FIELDS = st.tuples(ANY, ANY, st.sampled_from([0, 0, 0, 1, 2, 23]))
+
+
+@given(
+    st.builds(lambda *head: [1, *head], ANY, st.integers(-1, 25), NAMES)
+    | st.builds(lambda question: [2, question], ANY),
+    FIELDS,
+    st.lists(st.none(), max_size=1),
+)
+@many
+def test_bytes_that_are_bulk_are_read_as_the_codec_reads_them(
+    head: list[Any], fields: tuple[int, int, int], more: list[None]
+) -> None:
+    number, length, kind = fields
+    body = encode([*head, [CBORTag(tags.BULK, list(fields)), *more]])
+
+    few = (
+        is_id(head[1])
+        and (len(head) == 2 or (0 <= head[2] < 24 and 0 < len(head[3].encode()) < 24))
+        and is_id(number)
+        and 256 <= length < 2**32
+        and not (kind or more)
+    )
+    assert told(brief(body)) == told(general(body) if few else None)
+
+
+def test_bytes_that_are_bulk_stand_alone() -> None:
+    large = CBORTag(tags.BULK, [32, 256, 0])
+
+    assert brief(encode([2, 32, [large]])) == [2, 32, [(32, 256, 0)]]
+    for message in (
+        [2, 32, [[large]]],
+        [2, 32, large],
+        [2, 32, [large], None],
+        [2, 32],
+        [1, 32, 0, "take", [large], {}],
+        [1, 32, 0, "take", [1, large]],
+        [1, 32, 0, "take", [], [large]],
+        [1, None, 0, "take", [large]],
+        [3, 32, [large]],
+        [large],
+        large,
+    ):
+        assert brief(encode(message)) is None
+    body = encode([2, 32, [large]])
+    for cut in range(len(body)):
+        assert brief(body[:cut]) is None
+    assert brief(body + b"\x00") is None
+
+
 SCALARS = st.lists(VALUES.filter(is_read), max_size=3)
 #: Messages that are read here, and those of the same kinds that are not.
 BODIES = (
@@ -159,6 +233,16 @@ BODIES = (
     | st.builds(lambda question, value: encode([2, question, [value]]), READ, VALUES)
     | st.builds(lambda number, count: encode([4, number, count]), READ, READ)
     | st.builds(release_body, READ, st.integers(1, 23))
+    | st.builds(taken_body, READ)
+    | st.builds(
+        lambda question, *bulk: bulk_body([2, question], *bulk), READ, READ, READ
+    )
+    | st.builds(
+        lambda question, *bulk: bulk_body([1, question, 1, "echo"], *bulk),
+        READ,
+        READ,
+        READ,
+    )
 )
 
 
@@ -271,6 +355,40 @@ def test_other_ids_are_left_to_the_codec(number: bytes) -> None:
     assert brief(b"\x83\x02" + number + REFERENCE + b"\x18\x20") is None
     assert brief(b"\x83\x02\x18\x20" + REFERENCE + number) is None
     assert brief(b"\x83\x04" + number + b"\x01") is None
+    for head in (b"\x83\x02\x18\x20\x81", b"\x85\x01\x18\x20\x00\x61x\x81"):
+        for length in (b"\x19\x01\x00", b"\x1a\x00\x01\x00\x00"):
+            assert brief(head + BULK + number + length + b"\x00") is None
+
+
+@pytest.mark.parametrize(
+    "length",
+    [
+        b"\x19\x00\xff",
+        b"\x19\x00\x00",
+        b"\x1a\x00\x00\x00\x00",
+        b"\x1a\x00\x00\xff\xff",
+        b"\x39\x01\x00",
+        b"\x18\xff",
+    ],
+)
+def test_other_lengths_of_bulk_are_left_to_the_codec(length: bytes) -> None:
+    assert (
+        brief(b"\x83\x02\x18\x20\x81" + BULK + b"\x18\x20" + length + b"\x00") is None
+    )
+
+
+@pytest.mark.parametrize("array", [b"\x80", b"\x82", b"\x9f", b"\x01", b"\xa1"])
+def test_bulk_in_no_array_of_its_own_is_left_to_the_codec(array: bytes) -> None:
+    fields = b"\x18\x20\x19\x01\x00\x00"
+
+    assert brief(b"\x83\x02\x18\x20" + array + BULK + fields) is None
+
+
+@pytest.mark.parametrize(
+    "rest", [b"\x82\x0d\x1a\x00\x00\xff\xff", b"\x82\x0d\x1a\x00\x01\x00\x00\x00"]
+)
+def test_other_counts_of_what_was_taken_are_left_to_the_codec(rest: bytes) -> None:
+    assert brief(rest) is None
 
 
 @pytest.mark.parametrize(

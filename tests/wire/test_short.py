@@ -13,9 +13,11 @@ from geopb.wire import short
 from geopb.wire.codec import CBORTag, encode
 from geopb.wire.short import (
     answer_body,
+    bulk_body,
     call_body,
     reference_body,
     release_body,
+    taken_body,
 )
 from tests.properties.profile import many
 
@@ -61,6 +63,27 @@ def test_a_reference_is_what_the_codec_makes(question: int, number: int) -> None
 @many
 def test_a_release_is_what_the_codec_makes(number: int, count: int) -> None:
     assert release_body(number, count) == encode([4, number, count])
+
+
+@given(IDS)
+@many
+def test_what_was_taken_is_what_the_codec_makes(count: int) -> None:
+    assert taken_body(count) == encode([13, count])
+
+
+@given(st.lists(SCALARS, max_size=7), IDS, IDS)
+@many
+def test_bytes_that_are_bulk_are_what_the_codec_makes(
+    head: list[Any], number: int, length: int
+) -> None:
+    bulk = CBORTag(tags.BULK, [number, length, tags.BULK_BYTES])
+
+    assert bulk_body(head, number, length) == encode([*head, [bulk]])
+
+
+@pytest.mark.parametrize("head", [[1, "x" * 401], [[]], [2**63], [1] * 8], ids=repr)
+def test_bytes_with_an_unusual_head_are_left_to_the_codec(head: list[Any]) -> None:
+    assert bulk_body(head, 1, 2) == b""
 
 
 @pytest.mark.parametrize("power", [*range(4, 9), 15, 16, 31, 32, 62])
