@@ -1,9 +1,10 @@
-"""Short messages of plain scalars, read by hand: most calls, answers and releases.
+"""Short messages, read by hand: most calls and answers, releases, and what was taken.
 
 Owns a second way to what the codec reads, for the forms that make up most of the
-traffic (`short` writes them): the codec has a body read through a file, by tables that
-these do not need. Whatever has another form, or is wrong, is left to the codec, which
-says why. Called by the broker for each small message.
+traffic and that `short` writes: a few plain scalars, or bulk alone. The codec has a
+body read through a file, by tables that these do not need. Whatever has another form,
+or is wrong, is left to the codec, which says why. Called by the broker for each small
+message.
 """
 
 from __future__ import annotations
@@ -12,6 +13,7 @@ import struct
 from struct import Struct, calcsize
 from typing import Any
 
+from geopb.wire.messages import ANSWER, CALL
 from geopb.wire.short import BULK
 
 #: The most bytes of a message that is read here, and the least.
@@ -25,7 +27,6 @@ _LONG = 24
 #: The heads of ids of 8, 16 and 32 bits, their formats, and the least id of each.
 _ID_FORMS = ((24, "BB", _LONG), (25, "BH", 2**8), (26, "BI", 2**16))
 _CALL_START, _ANSWER_START, _RELEASE_START = 0x8501, 0x8302, 0x8304
-_CALL, _ANSWER = 1, 2
 #: Of a length of 32 bits: that of what is told of a chunk.
 _TAKEN_START, _read_taken = b"\x82\x0d\x1a", Struct(">3xI").unpack
 #: By the head of the question: how to read it and the two bytes behind it, how many
@@ -180,9 +181,9 @@ def read_bulk(body: bytes) -> tuple[list[Any], int, int] | None:
     head = body[: place - 1]
     if (call := read_call(head + _NOTHING)) is not None:
         question, target, name, _ = call
-        return [_CALL, question, target, name], number, length
+        return [CALL, question, target, name], number, length
     answer = read_answer(head + _NONE_ALONE)
-    return None if answer is None else ([_ANSWER, answer[0]], number, length)
+    return None if answer is None else ([ANSWER, answer[0]], number, length)
 
 
 def read_taken(body: bytes) -> int | None:
