@@ -215,6 +215,27 @@ def test_the_general_way_does_the_same_with_bulk(steps: list[Any]) -> None:
             assert brief.state() == general.state()
 
 
+@pytest.mark.parametrize(
+    "head", [[1, 100, CALLEE, "ask"], [2, FIRST]], ids=["call", "answer"]
+)
+def test_bytes_alone_are_expected_at_once(head: list[Any]) -> None:
+    told = Told()
+
+    assert take_brief(told.side.broker, item([*head, [Tag(BULK, [FIRST, 300, 0])]]))
+
+    assert told.side.broker.statistics()["bulk_in"] == 1
+
+
+def test_a_call_that_is_answered_at_once_weighs_nothing_any_more() -> None:
+    told = Told()
+    questions = told.side.broker.questions
+    questions.weigh(FIRST, 100_000)
+
+    assert take_brief(told.side.broker, item([2, FIRST, [None]]))
+
+    assert (questions.weight, questions.weights) == (0, {})
+
+
 def test_a_target_is_kept_that_is_given_back_before_the_bytes_have_come() -> None:
     told = Told()
 

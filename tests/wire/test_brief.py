@@ -396,6 +396,7 @@ def test_other_counts_of_what_was_taken_are_left_to_the_codec(rest: bytes) -> No
     [
         # Targets of more than a byte, and the answer to a question.
         b"\x18\x20\x64echo\x80",
+        b"\x18\x61\x61\x80",
         b"\x20\x64echo\x80",
         # Names that are none, long, of another type, no UTF-8, and cut off.
         b"\x01\x60\x80",
