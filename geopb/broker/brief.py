@@ -76,7 +76,7 @@ def _take_call(broker: Broker, body: bytes) -> bool:
     target = broker.exports.find(number)
     if target is None or len(name) > broker.limits.max_name_length:
         return False
-    # What `take_call` does with any other call.
+    # What `take_call` does with any other call; this one is light.
     start = broker.host.start
     start(IncomingCall(broker, question, target, name, args, {}))
     return True

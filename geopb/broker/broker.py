@@ -198,7 +198,7 @@ class Broker:
                 if message is not None:
                     unfinished = intake.unfinished and intake.take_unfinished()
                     if type(message) is list and type(message[0]) is int:
-                        # What `receive_message` would do: most messages pass here.
+                        # What `receive_message` would do: most of the rest pass here.
                         act = self._act.get(message[0])
                         if act is not None:
                             act(self, message, unfinished)

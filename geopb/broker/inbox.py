@@ -7,8 +7,6 @@ come (see `assembly`). Called by the broker's intake alone.
 
 from __future__ import annotations
 
-from typing import Any
-
 from geopb.broker.assembly import Assembly
 from geopb.errors import ProtocolError, over_limit
 from geopb.jelly.finish import Unfinished
@@ -86,25 +84,19 @@ class Inbox:
         unfinished: Unfinished | None = None,
         *,
         size: int = 0,
+        alone: BulkSlot | None = None,
     ) -> None:
-        """Hold `message`, of that size, until the bytes for its slots are there."""
+        """Hold `message`, of that size, until the bytes for its slots are there.
+
+        ``alone`` is the only slot where it is the message's only value.
+        """
         waiting = Waiting(message, slots, pinned, unfinished, size)
+        waiting.alone = alone
         question = _question(message)
         if question is not None:
             self._calls[question] = waiting
         for slot in slots:
             self._announce(slot.id, slot.length, slot, waiting)
-
-    def expect_alone(
-        self, message: list[Any], slot: BulkSlot, pinned: int | None, size: int
-    ) -> None:
-        """Hold `message` until the bytes are there that are its only value."""
-        waiting = Waiting(message, [slot], pinned, None, size)
-        waiting.alone = slot
-        question = _question(message)
-        if question is not None:
-            self._calls[question] = waiting
-        self._announce(slot.id, slot.length, slot, waiting)
 
     def discard(self, number: int, length: int) -> None:
         """Take bulk of a refused message off the line and throw it away."""

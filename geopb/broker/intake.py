@@ -85,8 +85,8 @@ class Intake:
         self.pin: Callable[[Exports, list[Any]], int | None] = _nothing
         self._exports = exports
         self._readers = readers
-        #: What the message weighs that was read, or completed, last: as so many bytes
-        #: of structure.
+        #: What the message weighs that was read, or completed, last, but for those that
+        #: were acted on at once: as so many bytes of structure.
         self.size = 0
         #: What is left to do for the message read last, where users' code may run.
         self.unfinished: Unfinished | None = None
@@ -180,7 +180,7 @@ class Intake:
         slot = BulkSlot(number, length, BULK_BYTES)
         message = [*head, [slot]]
         pinned = self.pin(self._exports, message)
-        self._bulk().expect_alone(message, slot, pinned, size)
+        self._bulk().expect(message, [slot], pinned, size=size, alone=slot)
 
     def take_unfinished(self) -> Unfinished | None:
         """Return what is left to do for the message read last; once."""

@@ -1,7 +1,8 @@
 """From a caller's values to one message that cbor2 may see.
 
-Owns the choice between the quick look (`census`) and the careful pass (`walk`), and
-what both must keep: the peer's limits. Called by the broker, once for each message.
+Owns the choice between the quick look (`census`) and the careful pass (`walk`), with a
+short way for bytes alone, and what all must keep: the peer's limits. Called by the
+broker, once for each message.
 
 What a failing pass has exported is given back by the caller (`Packing`).
 """
@@ -89,6 +90,7 @@ class Encoder:
         size = len(data)
         if size < BULK_BYTES:
             return None
+        # Where nothing comes of it, its number is not used: there are enough.
         bulk = Bulk(self._passer.new_bulk(), data)
         body = bulk_body(head, bulk.id, size)
         if not body or len(body) + size > limits.max_message_size:

@@ -16,7 +16,7 @@ from typing import Any
 from geopb.wire.messages import ANSWER, CALL
 from geopb.wire.short import BULK
 
-#: The most bytes of a message that is read here, and the least.
+#: The most bytes of a message that is read here, all of them light, and the least.
 MOST_READ, LEAST_READ = 512, 5
 #: As many arguments as are read here.
 _FEW = 8
@@ -27,7 +27,7 @@ _LONG = 24
 #: The heads of ids of 8, 16 and 32 bits, their formats, and the least id of each.
 _ID_FORMS = ((24, "BB", _LONG), (25, "BH", 2**8), (26, "BI", 2**16))
 _CALL_START, _ANSWER_START, _RELEASE_START = 0x8501, 0x8302, 0x8304
-#: Of a length of 32 bits: that of what is told of a chunk.
+#: What stands before a count of 32 bits, as that of a chunk's bytes is.
 _TAKEN_START, _read_taken = b"\x82\x0d\x1a", Struct(">3xI").unpack
 #: By the head of the question: how to read it and the two bytes behind it, how many
 #: bytes all that is, and the least question.
@@ -178,18 +178,23 @@ def read_bulk(body: bytes) -> tuple[list[Any], int, int] | None:
         return None
     if body[place - 1] != _ARRAY + 1:
         return None
+    # Read with another value in place of this one: where anything else is read, what
+    # stands before the bulk is more than a head.
     head = body[: place - 1]
-    if (call := read_call(head + _NOTHING)) is not None:
-        question, target, name, _ = call
-        return [CALL, question, target, name], number, length
+    call = read_call(head + _NOTHING)
+    if call is not None:
+        question, target, name, args = call
+        return None if args else ([CALL, question, target, name], number, length)
     answer = read_answer(head + _NONE_ALONE)
-    return None if answer is None else ([ANSWER, answer[0]], number, length)
+    if answer is None or answer[1] is not None:
+        return None
+    return [ANSWER, answer[0]], number, length
 
 
 def read_taken(body: bytes) -> int | None:
     """Return how many bytes ``[TAKEN, bytes]`` tells; None where it is not so.
 
-    And where they are none, or more than 32 bits tell, or fewer would.
+    And where fewer bits than 32 would tell them, or more do.
     """
     if len(body) != 7 or body[:3] != _TAKEN_START:
         return None
@@ -201,7 +206,8 @@ def _scalars(body: bytes, at: int, count: int) -> list[Any] | None:
     """Return so many scalars, which are all of the body from there on.
 
     None where they are not, or too many. A small one is a text or bytes of up to 255
-    bytes, an integer from -24 to 2**64 - 1, a float of 64 bits, a boolean or None.
+    bytes, an integer from -24 to 2**64 - 1, which every side takes, a float of 64 bits,
+    a boolean or None.
     """
     if not 0 <= count <= _FEW:
         return None

@@ -3,7 +3,7 @@
 Owns a second way to the very bytes that cbor2 makes, for the few forms that make up
 most of the traffic: cbor2 looks each list up among Python's abstract classes, which
 costs more than all the rest. Whatever has another form is left to the codec. They are
-read in `brief`. Called by the broker for each call and answer.
+read in `brief`. Called by the broker, and by jelly for what is bulk alone.
 """
 
 from __future__ import annotations

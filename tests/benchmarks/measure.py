@@ -9,7 +9,8 @@ half as fast as the next, at 1 MiB above all, and a process keeps that for life.
 The floor against itself, one call at a time, twelve rounds: 0.94 to 1.08 are the
 rounds' medians; with one long turn in each round they were 0.61 to 1.52.
 
-Which processor a process runs on is not left to chance either (see `commands.place`).
+Nor is it left to chance which processor a process runs on, but for the sides that poll
+and for attackers (see `commands.place`).
 One and the same client took 122 us for a call with both processes on one processor,
 234 us with one on each, and anything between where the system placed them.
 """

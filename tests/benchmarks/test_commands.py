@@ -6,6 +6,7 @@ import os
 
 import pytest
 
+from tests.benchmarks import child
 from tests.benchmarks.commands import place
 
 
@@ -36,6 +37,22 @@ def test_a_server_and_a_client_share_a_processor_only_where_there_is_one(
     place(role)
 
     assert placed == mine
+
+
+@pytest.mark.parametrize(("side", "placed"), [("geopb", ["client"]), ("polling", [])])
+def test_who_polls_is_not_placed(
+    monkeypatch: pytest.MonkeyPatch, side: str, placed: list[str]
+) -> None:
+    roles: list[str] = []
+    monkeypatch.setattr(child, "place", roles.append)
+    monkeypatch.setattr(child, "bound", lambda seconds: None)
+    monkeypatch.setattr(child, "call", lambda client, lines: None)
+
+    with open(os.devnull, "rb") as nothing:
+        monkeypatch.setattr("sys.stdin", nothing)
+        child.main(side, "client", "1")
+
+    assert roles == placed
 
 
 def test_where_processes_cannot_be_placed_they_are_not(

@@ -9,6 +9,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from geopb.jelly import tags
+from geopb.limits import LIGHT_STRUCTURE, Limits
 from geopb.wire.brief import (
     LEAST_READ,
     MOST_READ,
@@ -377,6 +378,25 @@ def test_other_lengths_of_bulk_are_left_to_the_codec(length: bytes) -> None:
     )
 
 
+@pytest.mark.parametrize(
+    "head",
+    [
+        # Where bulk begins, something else has begun: its head would be swallowed.
+        b"\x85\x01\x18\x20\x00\x64take\x81\x41",
+        b"\x85\x01\x18\x20\x00\x64take\x82\x05\x41",
+        b"\x85\x01\x18\x20\x00\x64take\x81\x18",
+        b"\x85\x01\x18\x20\x00\x64take\x81\xfb\x11\x22\x33\x44\x55\x66\x77",
+        b"\x83\x02\x18\x1e\x81\x42",
+        b"\x83\x02\x18\x1e\x81\x19",
+        b"\x83\x02\x18\x1e" + REFERENCE + b"\x19",
+    ],
+)
+def test_bulk_inside_of_something_else_is_left_to_the_codec(head: bytes) -> None:
+    body = head + b"\x81" + BULK + b"\x18\x20\x19\x01\x00\x00"
+
+    assert general(body) is brief(body) is None
+
+
 @pytest.mark.parametrize("array", [b"\x80", b"\x82", b"\x9f", b"\x01", b"\xa1"])
 def test_bulk_in_no_array_of_its_own_is_left_to_the_codec(array: bytes) -> None:
     fields = b"\x18\x20\x19\x01\x00\x00"
@@ -421,6 +441,23 @@ def test_other_counts_of_what_was_taken_are_left_to_the_codec(rest: bytes) -> No
 )
 def test_other_calls_are_left_to_the_codec(rest: bytes) -> None:
     assert brief(b"\x85\x01\x18\x20" + rest) is None
+
+
+def test_nothing_is_read_twice() -> None:
+    # A head that is taken for that of bytes of a negative length.
+    args = ["iabcdef", -66, 5]
+    body = encode([1, 32, 1, "dcho", args])
+
+    assert general(body) == [1, 32, 1, "dcho", args]
+    assert brief(body) is None
+    assert brief(bytes.fromhex("8501182001646563686f836769616263646566384105")) is None
+
+
+def test_all_that_is_read_is_light() -> None:
+    assert MOST_READ <= LIGHT_STRUCTURE
+    assert Limits(max_integer_bits=64)
+    with pytest.raises(ValueError, match="max_integer_bits"):
+        Limits(max_integer_bits=63)
 
 
 def test_calls_that_bring_more_are_left_to_the_codec() -> None:
