@@ -162,9 +162,8 @@ MESSAGES = st.one_of(
 STEPS = st.lists(MESSAGES, min_size=1, max_size=3) | st.integers(0, 5) | st.none()
 
 
-@given(st.lists(STEPS, max_size=12))
-@many
-def test_the_general_way_does_the_same(steps: list[Any]) -> None:
+def go_both_ways(steps: list[Any]) -> None:
+    """Take steps at once and in the general way: all is the same behind each."""
     brief, general = Told(), Told()
 
     with patch.object(inbox, "MAX_BULK", 3):
@@ -173,6 +172,12 @@ def test_the_general_way_does_the_same(steps: list[Any]) -> None:
             with patch.object(acting, "take_brief", lambda broker, body: False):
                 general.step(step)
             assert brief.state() == general.state()
+
+
+@given(st.lists(STEPS, max_size=12))
+@many
+def test_the_general_way_does_the_same(steps: list[Any]) -> None:
+    go_both_ways(steps)
 
 
 #: Bulk, its parts, and what happens between these.
@@ -205,14 +210,7 @@ LARGE = st.one_of(
 @given(st.lists(LARGE.map(lambda message: [message]), max_size=20))
 @many
 def test_the_general_way_does_the_same_with_bulk(steps: list[Any]) -> None:
-    brief, general = Told(), Told()
-
-    with patch.object(inbox, "MAX_BULK", 3):
-        for step in steps:
-            brief.step(step)
-            with patch.object(acting, "take_brief", lambda broker, body: False):
-                general.step(step)
-            assert brief.state() == general.state()
+    go_both_ways(steps)
 
 
 @pytest.mark.parametrize(
